@@ -1,0 +1,1 @@
+//! The settings: a file, then the environment, then flags.

@@ -1,0 +1,14 @@
+//! Plain types of the product: parsed at the door, valid ever after. No IO, no async, no globals.
+
+pub mod admin;
+pub mod audit;
+pub mod clock;
+pub mod decision;
+pub mod id;
+pub mod key;
+pub mod name;
+pub mod org;
+pub mod permission;
+pub mod random;
+pub mod redact;
+pub mod secret;

@@ -1,0 +1,1 @@
+//! The HTTP API: the route list and its layers.

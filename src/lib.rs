@@ -1,0 +1,17 @@
+//! Claviger, bearer of the keys: an authorization server for API platforms.
+//!
+//! The map of the house. Imports point down these stairs only; `tests/it/house.rs` holds them to it.
+//!
+//! ```text
+//! cli → http → snapshot → store  → domain
+//!                       ↘ policy → domain
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod policy;
+pub mod snapshot;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! What `authorize` reads: every key and org and the policies, in memory, at one revision.

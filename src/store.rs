@@ -1,0 +1,1 @@
+//! What is kept: organizations, keys, admins, audit, in SQLite or Postgres.

@@ -1,0 +1,1 @@
+//! The one integration-test binary: claims about the product, made from outside.
