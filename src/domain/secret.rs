@@ -257,6 +257,24 @@ impl Hashing {
     }
 }
 
+/// What the store keeps of a secret: everything but the secret.
+#[derive(Debug, Clone)]
+pub struct SealedSecret {
+    pub hash: SecretHash,
+    pub algorithm: &'static str,
+    pub pepper_id: Option<String>,
+    pub hint: String,
+}
+
+impl Hashing {
+    /// The secret as the store keeps it.
+    #[must_use]
+    pub fn seal(&self, secret: &Secret) -> SealedSecret {
+        let pepper_id = self.pepper_id().map(str::to_owned);
+        SealedSecret { hash: self.hash(secret), algorithm: self.algorithm(), pepper_id, hint: secret.hint() }
+    }
+}
+
 /// The ways of hashing that are in force: new secrets use the current one, the retired one is still accepted.
 #[derive(Debug, Clone)]
 pub struct Peppers {
