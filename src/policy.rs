@@ -1,1 +1,29 @@
 //! The policy engine: pure. It reads texts and facts, and answers; no runtime, no clock, no file system.
+//!
+//! ```text
+//! files → limits → schema, parse → validate → supply → slice → guards → Engine
+//! ```
+
+mod decide;
+mod diagnostic;
+mod engine;
+mod entities;
+mod files;
+mod guards;
+mod limits;
+mod load;
+mod management;
+mod sample;
+mod schema;
+mod shipped;
+mod slice;
+#[cfg(test)]
+mod tests;
+
+pub use decide::Question;
+pub use diagnostic::{Diagnostic, LoadError};
+pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
+pub use entities::{Facts, Principal};
+pub use files::{PolicyFiles, SourceFile, SourceKind};
+pub use management::{Action as ManagementAction, Target};
+pub use shipped::{SHIPPED, shipped};

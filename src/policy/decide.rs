@@ -1,0 +1,194 @@
+//! The decision itself.
+
+use std::sync::Arc;
+
+use cedar_policy::{Context, Decision as Effect, Entities, Entity, EntityUid, PolicyId, Request, RestrictedExpression};
+use serde_json::{Map, Value, json};
+
+use super::{
+    engine::{Engine, Label},
+    entities::Principal,
+    slice::Slice,
+};
+use crate::domain::{
+    clock::Timestamp,
+    decision::{BadRequest, Decision, Verdict},
+    permission::Permission,
+};
+
+/// The context attribute that the server sets where an action declares it.
+pub(super) const NOW: &str = "now";
+
+/// A request that fits the schema.
+#[derive(Debug)]
+pub struct Question<'e> {
+    pub(super) slice: &'e Slice,
+    pub(super) object: Object,
+    pub(super) context: Context,
+}
+
+/// What a request acts on, as far as the server may know it.
+#[derive(Debug, Clone)]
+pub(super) enum Object {
+    OwnOrg,
+    /// Any other org, existing or not.
+    ForeignOrg(EntityUid),
+    /// A resource of another type: its id is all that is known.
+    Bare(EntityUid),
+}
+
+/// Reads `context` against the action's context type; the server's own attributes cannot be supplied.
+pub(super) fn read_context(
+    engine: &Engine,
+    slice: &Slice,
+    given: &Map<String, Value>,
+    now: Timestamp,
+) -> Result<Context, BadRequest> {
+    let sets_now = slice.context.contains_key(NOW);
+    let invalid = |message: &dyn std::fmt::Display| BadRequest::InvalidContext(message.to_string());
+    if sets_now && given.contains_key(NOW) {
+        return Err(invalid(&"`now` is set by the server"));
+    }
+    if let Some(name) = given.keys().find(|name| !slice.context.contains_key(*name)) {
+        return Err(invalid(&format!("it has no attribute `{name}`")));
+    }
+    if given.is_empty() && slice.context.values().filter(|attribute| attribute.required).count() == usize::from(sets_now) {
+        if !sets_now {
+            return Ok(Context::empty());
+        }
+        let now = RestrictedExpression::new_datetime(now.to_string());
+        return Context::from_pairs([(NOW.to_owned(), now)]).map_err(|error| invalid(&error));
+    }
+    if let Some(escape) = given.values().find_map(find_escape) {
+        return Err(invalid(&format!(
+            "`{escape}` is not accepted; write an entity as {{\"type\": …, \"id\": …}} and other values plainly"
+        )));
+    }
+    let mut json = given.clone();
+    if sets_now {
+        json.insert(NOW.to_owned(), json!({"__extn": {"fn": "datetime", "arg": now.to_string()}}));
+    }
+    let context =
+        Context::from_json_value(Value::Object(json), Some((&engine.schema, &slice.action))).map_err(|error| invalid(&error))?;
+    context.validate(&engine.schema, &slice.action).map_err(|error| invalid(&error))?;
+    Ok(context)
+}
+
+/// Cedar's JSON escapes let a caller choose an attribute's type, so they are refused at every depth.
+fn find_escape(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(key, value)| {
+            let escape = matches!(key.as_str(), "__entity" | "__extn" | "__expr");
+            if escape { Some(key.as_str()) } else { find_escape(value) }
+        }),
+        Value::Array(values) => values.iter().find_map(find_escape),
+        _ => None,
+    }
+}
+
+/// What Cedar says about a request, before the facts are checked against it.
+pub(super) struct Answer<'e> {
+    pub allowed: bool,
+    /// The determining policies, sorted by id.
+    pub reasons: Vec<&'e Label>,
+    pub errors: Vec<String>,
+}
+
+pub(super) fn decide(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Decision {
+    let answer = match answer(engine, principal, question) {
+        Ok(answer) => answer,
+        Err(detail) => return Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() },
+    };
+    let missing = || missing_permission(engine, principal, question);
+    let mut decision = into_decision(&answer, missing);
+    if decision.is_allow()
+        && let Some(detail) = contradiction(engine, principal, question)
+    {
+        decision.verdict = Verdict::PolicyError { detail };
+    }
+    decision
+}
+
+/// Turns Cedar's answer into ours: an error anywhere is a denial, because Cedar skips the policy that failed.
+pub(super) fn into_decision(answer: &Answer<'_>, missing: impl FnOnce() -> Option<Permission>) -> Decision {
+    let policies: Vec<Arc<str>> = answer.reasons.iter().map(|label| label.id.clone()).collect();
+    let verdict = if answer.errors.is_empty() {
+        match answer.reasons.first() {
+            _ if answer.allowed => Verdict::Allow,
+            Some(label) => Verdict::Forbidden { code: label.code.clone(), message: label.message.clone() },
+            None => Verdict::NotPermitted { missing: missing() },
+        }
+    } else {
+        Verdict::PolicyError { detail: answer.errors.join("; ") }
+    };
+    Decision { verdict, policies }
+}
+
+/// The tripwires: an allow that no policy edit may ever bring about.
+fn contradiction(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Option<String> {
+    let action = question.slice.action.id().unescaped();
+    if principal.facts.org_suspended && !engine.settings.suspended_may.iter().any(|may| may.as_str() == action) {
+        return Some("the policies allow a key of a suspended organization".to_owned());
+    }
+    matches!(question.object, Object::ForeignOrg(_))
+        .then(|| "the policies allow a key on an organization that is not its own".to_owned())
+}
+
+/// Asks Cedar, with the entities that are already built where that is enough.
+pub(super) fn answer<'e>(engine: &'e Engine, principal: &Principal, question: &Question<'_>) -> Result<Answer<'e>, String> {
+    let entities = principal.entities.as_ref().map_err(Clone::clone)?;
+    if matches!(question.object, Object::OwnOrg) && question.slice.hierarchy.is_empty() {
+        return evaluate(engine, principal, question, entities);
+    }
+    let entities = principal.entities_with(engine, None, other_entities(engine, question)?)?;
+    evaluate(engine, principal, question, &entities)
+}
+
+/// What a request is about besides the key and its org.
+fn other_entities(engine: &Engine, question: &Question<'_>) -> Result<Vec<Entity>, String> {
+    let mut entities = question.slice.hierarchy.clone();
+    match &question.object {
+        Object::OwnOrg => {}
+        Object::ForeignOrg(uid) => entities.push(engine.shape.foreign_org(uid.clone())?),
+        Object::Bare(uid) => entities.push(Entity::with_uid(uid.clone())),
+    }
+    Ok(entities)
+}
+
+fn evaluate<'e>(
+    engine: &'e Engine,
+    principal: &Principal,
+    question: &Question<'_>,
+    entities: &Entities,
+) -> Result<Answer<'e>, String> {
+    let resource = match &question.object {
+        Object::OwnOrg => &principal.org_uid,
+        Object::ForeignOrg(uid) | Object::Bare(uid) => uid,
+    };
+    let (uid, action) = (principal.uid.clone(), question.slice.action.clone());
+    let request =
+        Request::new(uid, action, resource.clone(), question.context.clone(), None).map_err(|error| error.to_string())?;
+    Ok(ask(engine, &request, question.slice, entities))
+}
+
+pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, slice: &Slice, entities: &Entities) -> Answer<'e> {
+    let response = engine.authorizer.is_authorized(request, &slice.policies, entities);
+    let label = |id: &PolicyId| engine.labels.get(id);
+    let mut reasons: Vec<&Label> = response.diagnostics().reason().filter_map(label).collect();
+    reasons.sort_by(|a, b| a.id.cmp(&b.id));
+    let errors = response.diagnostics().errors().map(ToString::to_string).collect();
+    Answer { allowed: response.decision() == Effect::Allow, reasons, errors }
+}
+
+/// The permission that would have made the difference, when exactly one would.
+fn missing_permission(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Option<Permission> {
+    let held = |name: &Permission| principal.facts.permissions.contains(name);
+    let would_do = |name: &&Permission| {
+        let entities = principal.entities_with(engine, Some(name), other_entities(engine, question)?)?;
+        let answer = evaluate(engine, principal, question, &entities)?;
+        Ok::<bool, String>(answer.allowed && answer.errors.is_empty())
+    };
+    let mut missing = question.slice.candidates.iter().filter(|name| !held(name)).filter(|name| would_do(name).unwrap_or(false));
+    let first = missing.next()?;
+    missing.next().is_none().then(|| first.clone())
+}

@@ -1,0 +1,119 @@
+//! Limits that are checked on the bare text, before Cedar's parser sees it.
+//!
+//! Cedar's parser, validator and formatter recurse over the text without a bound: ten thousand opening parentheses
+//! overflow the stack, and an overflow ends the process. What passes here fits the stack that [`super::load`] gives it.
+
+use super::{diagnostic::Diagnostic, files::SourceFile};
+
+/// Brackets inside brackets.
+const DEEPEST: usize = 64;
+/// Operators in one statement: chains of `&&`, `.`, `+` nest in Cedar's syntax tree, one level for each.
+const MOST_OPERATORS: usize = 2_000;
+/// All live files together, in bytes.
+pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// Says where a file goes past a limit.
+pub(super) fn check(file: &SourceFile) -> Result<(), Diagnostic> {
+    let (mut depth, mut operators) = (0usize, 0usize);
+    let mut tokens = Tokens { bytes: file.text.as_bytes(), at: 0 };
+    while let Some((offset, token)) = tokens.next() {
+        match token {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b';' if depth == 0 => operators = 0,
+            b'&' | b'|' | b'.' | b'+' | b'-' | b'*' | b'!' | b'<' | b'i' => operators += 1,
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return Err(Diagnostic::at(file, offset, 1, "brackets are nested too deeply")
+                .help(format!("at most {DEEPEST} levels; name intermediate conditions in policies of their own")));
+        }
+        if operators > MOST_OPERATORS {
+            return Err(Diagnostic::at(file, offset, 1, "the statement has too many operators")
+                .help(format!("at most {MOST_OPERATORS}; use a set and `contains`, or several policies")));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that matter: outside of strings and comments; the word `if` comes as `i`.
+struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Tokens<'_> {
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    fn next(&mut self) -> Option<(usize, u8)> {
+        loop {
+            let (offset, byte) = (self.at, self.peek(0)?);
+            match byte {
+                b'"' => self.skip_string(),
+                b'/' if self.peek(1) == Some(b'/') => {
+                    let rest = self.bytes.get(self.at..).unwrap_or_default();
+                    self.at += rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+                }
+                b if b.is_ascii_alphanumeric() || b == b'_' => {
+                    let word = self.skip_word();
+                    if self.bytes.get(word..self.at) == Some(b"if") {
+                        return Some((offset, b'i'));
+                    }
+                }
+                _ => {
+                    self.at += 1;
+                    return Some((offset, byte));
+                }
+            }
+        }
+    }
+
+    fn skip_word(&mut self) -> usize {
+        let start = self.at;
+        while self.peek(0).is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            self.at += 1;
+        }
+        start
+    }
+
+    fn skip_string(&mut self) {
+        self.at += 1;
+        while let Some(byte) = self.peek(0) {
+            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == b'"' {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::files::{SourceFile, SourceKind},
+        *,
+    };
+
+    fn file(text: String) -> SourceFile {
+        SourceFile { kind: SourceKind::Policies, path: "policies/a.cedar".into(), name: "a.cedar".into(), text }
+    }
+
+    #[test]
+    fn nesting_in_strings_and_comments_does_not_count() {
+        let text =
+            format!("// {}\npermit(principal, action, resource) when {{ \"{}\\\"(\" == \"\" }};", "(".repeat(99), "(".repeat(99));
+        assert!(check(&file(text)).is_ok());
+    }
+
+    #[test]
+    fn deep_brackets_and_long_chains_are_refused_with_their_place() {
+        let deep = check(&file(format!("\n{}", "(".repeat(65)))).unwrap_err();
+        assert_eq!(deep.position(), Some((2, 65)));
+        for term in ["&& a ", "|| a ", ".a", "+ 1 ", "!", "if a then b else "] {
+            assert!(check(&file(term.repeat(2_001))).is_err(), "{term}");
+            assert!(check(&file(format!("{};", term.repeat(900)).repeat(4))).is_ok(), "{term}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From texts to an [`Engine`], or to a [`LoadError`] that says what is wrong where. Nothing half-loaded ever exists.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    str::FromStr,
+    sync::Arc,
+};
+
+use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+
+use super::{
+    decide::NOW,
+    diagnostic::{Diagnostic, LoadError, position},
+    engine::{Effect, Engine, Label, PolicyInfo, Settings},
+    entities::Shape,
+    files::{PolicyFiles, SourceFile, SourceKind},
+    guards,
+    limits::{self, MOST_BYTES},
+    schema::{ADMIN, ActionShape, KEY, Vocabulary, type_name},
+    slice::Slice,
+};
+use crate::domain::permission::Permission;
+
+/// Cedar's parser and validator recurse; within [`super::limits`] they need less than this much stack.
+const STACK: usize = 512 * 1024 * 1024;
+/// What a request thread has. Guards run on as much, so that a policy too deep to evaluate there is found here.
+const REQUEST_STACK: usize = 2 * 1024 * 1024;
+
+impl Engine {
+    /// Loads a policy set: parse, `@id` checks, strict validation without errors and warnings, what the server can
+    /// supply, slices, guards.
+    ///
+    /// # Errors
+    /// Everything that is wrong in the first stage that fails.
+    pub fn load(files: &PolicyFiles, settings: &Settings) -> Result<Self, LoadError> {
+        let engine = Self::load_without_guards(files, settings)?;
+        on_stack(REQUEST_STACK, || guards::check(&engine, files))??;
+        Ok(engine)
+    }
+
+    /// Loads a policy set to study it: everything but the guards. Never for serving.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_without_guards(files: &PolicyFiles, settings: &Settings) -> Result<Self, LoadError> {
+        on_stack(STACK, || build(files, settings))?
+    }
+}
+
+/// Runs a stage on a thread of its own with so much stack; a panic there is a failed load.
+fn on_stack<T: Send>(bytes: usize, stage: impl FnOnce() -> T + Send) -> Result<T, LoadError> {
+    let failed = |what: &str| LoadError::from(Diagnostic::general(what));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-load".into()).stack_size(bytes).spawn_scoped(scope, stage);
+        let thread = thread.map_err(|error| failed(&format!("no thread to load the policies on: {error}")))?;
+        thread.join().map_err(|_| failed("loading the policies panicked; please report this with the policy files"))
+    })
+}
+
+fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> {
+    let bytes: usize = files.iter().map(|file| file.text.len()).sum();
+    if bytes > MOST_BYTES {
+        let problem =
+            Diagnostic::general(format!("the policy files hold {bytes} bytes, more than the {MOST_BYTES} that are allowed"));
+        return Err(problem.into());
+    }
+    let texts = files.iter().filter(|file| file.kind != SourceKind::Guards);
+    LoadError::check(texts.filter_map(|file| limits::check(file).err()).collect())?;
+    let vocabulary = Vocabulary::read(files)?;
+    let shape = Shape::read(&vocabulary)?;
+    check_contexts(&vocabulary)?;
+    check_settings(&vocabulary, settings)?;
+    let parsed = parse(files)?;
+    validate(&vocabulary, &parsed)?;
+    let slices = |principal: &str, wanted: fn(&ActionShape) -> bool| {
+        let principal = type_name(principal)?;
+        let actions = vocabulary.actions.iter().filter(|action| wanted(action));
+        let slice =
+            |action: &ActionShape| Ok((action.name.as_str().into(), Slice::cut(action, &principal, &parsed.set, &vocabulary)?));
+        actions.map(slice).collect::<Result<HashMap<Box<str>, Slice>, Diagnostic>>()
+    };
+    Ok(Engine {
+        authorizer: Authorizer::new(),
+        settings: settings.clone(),
+        digest: files.digest().into(),
+        keys: slices(KEY, |action| action.for_keys)?,
+        admins: slices(ADMIN, |action| action.for_admins)?,
+        shape,
+        labels: parsed.labels,
+        policies: parsed.infos,
+        types: vocabulary.types,
+        schema: vocabulary.schema,
+        permissions: vocabulary.permissions,
+        presets: vocabulary.presets,
+    })
+}
+
+/// `context.now` is the server's to set, so it must be of the type that the server sets.
+fn check_contexts(vocabulary: &Vocabulary) -> Result<(), LoadError> {
+    let is_datetime = |kind: &serde_json::Value| {
+        let name = kind.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
+        name.strip_prefix("__cedar::").unwrap_or(name) == "datetime"
+    };
+    let actions = vocabulary.actions.iter().filter(|action| action.for_keys);
+    let wrong = actions.filter(|action| action.context.get(NOW).is_some_and(|attribute| !is_datetime(&attribute.kind)));
+    let problem = |action: &ActionShape| {
+        let message = format!("the context of `{}` declares `{NOW}` with another type than `datetime`", action.name);
+        Diagnostic::general(message).help("the server sets `now`; declare `now: datetime` or use another name")
+    };
+    LoadError::check(wrong.map(problem).collect())
+}
+
+fn check_settings(vocabulary: &Vocabulary, settings: &Settings) -> Result<(), LoadError> {
+    let known = |name: &Permission| vocabulary.permissions.iter().any(|info| info.name == *name);
+    let problem =
+        |name| Diagnostic::general(format!("the setting `policies.suspended_may` names `{name}`, which is no permission"));
+    LoadError::check(settings.suspended_may.iter().filter(|name| !known(name)).map(problem).collect())
+}
+
+/// Every policy under its `@id`, and where it came from.
+struct Parsed<'a> {
+    set: PolicySet,
+    infos: Vec<PolicyInfo>,
+    labels: HashMap<PolicyId, Label>,
+    sources: HashMap<PolicyId, &'a SourceFile>,
+}
+
+fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
+    let mut parsed = Parsed { set: PolicySet::new(), infos: Vec::new(), labels: HashMap::new(), sources: HashMap::new() };
+    let mut problems = Vec::new();
+    for file in files.of(SourceKind::Policies) {
+        match PolicySet::from_str(&file.text) {
+            Ok(set) => parsed.add_file(file, &set, &mut problems),
+            Err(errors) => problems.extend(errors.iter().map(|error| Diagnostic::cedar(file, error))),
+        }
+    }
+    LoadError::check(problems)?;
+    if parsed.infos.is_empty() {
+        let problem = Diagnostic::general("there is no policy");
+        return Err(problem
+            .help("put at least one `*.cedar` file into the policies directory; without a policy every request is denied")
+            .into());
+    }
+    Ok(parsed)
+}
+
+impl<'a> Parsed<'a> {
+    fn add_file(&mut self, file: &'a SourceFile, set: &PolicySet, problems: &mut Vec<Diagnostic>) {
+        for template in set.templates() {
+            let offset = file.text.find(&template.to_string()).unwrap_or(0);
+            problems.push(
+                Diagnostic::at(file, offset, 1, "templates are not supported")
+                    .help("write the policy without `?principal` and `?resource`"),
+            );
+        }
+        // A policy read from text prints as that text, so its place is where the text stands.
+        let mut policies: Vec<(usize, &Policy)> =
+            set.policies().map(|policy| (file.text.find(&policy.to_string()).unwrap_or(0), policy)).collect();
+        policies.sort_by_key(|(offset, _)| *offset);
+        if policies.is_empty() && set.templates().next().is_none() {
+            problems.push(
+                Diagnostic::at(file, 0, 0, "the file holds no policy").help("was it cut off? delete it if it is not needed"),
+            );
+        }
+        for (offset, policy) in policies {
+            if let Err(problem) = self.add(file, offset, policy) {
+                problems.push(problem);
+            }
+        }
+    }
+
+    fn add(&mut self, file: &'a SourceFile, offset: usize, policy: &Policy) -> Result<(), Diagnostic> {
+        let at = |message: String| Diagnostic::at(file, offset, policy.to_string().len().min(60), message);
+        let allowed = |text: &str| text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        let Some(id) = policy.annotation("id").filter(|id| !id.is_empty() && allowed(id)) else {
+            let help = "write `@id(\"what-the-rule-says\")` before it: 1 to 128 of `A-Za-z0-9-_.:`; it names the policy in every answer and log";
+            return Err(at("the policy has no `@id`, or one with other characters".to_owned()).help(help));
+        };
+        let (line, _) = position(&file.text, offset);
+        if let Some(first) = self.infos.iter().find(|info| &*info.id == id) {
+            let help = format!("the first one is at {}:{}; ids are unique over all files", first.file, first.line);
+            return Err(at(format!("the id `{id}` is used twice")).policy(id).help(help));
+        }
+        let policy_id = PolicyId::new(id);
+        self.set.add(policy.new_id(policy_id.clone())).map_err(|error| at(error.to_string()).policy(id))?;
+        let id: Arc<str> = id.into();
+        let code = policy.annotation("code").filter(|code| !code.is_empty()).unwrap_or("FORBIDDEN").into();
+        let message =
+            policy.annotation("message").filter(|text| !text.is_empty()).unwrap_or("a policy forbids this request").into();
+        self.labels.insert(policy_id.clone(), Label { id: id.clone(), code, message });
+        self.sources.insert(policy_id, file);
+        let effect = if policy.effect() == CedarEffect::Permit { Effect::Permit } else { Effect::Forbid };
+        let annotations: BTreeMap<String, String> =
+            policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        self.infos.push(PolicyInfo { id, effect, file: file.path.clone(), line, annotations });
+        Ok(())
+    }
+
+    fn diagnostic(&self, id: &PolicyId, error: &dyn miette::Diagnostic) -> Diagnostic {
+        match self.sources.get(id) {
+            Some(file) => Diagnostic::cedar(file, error).policy(id.to_string()),
+            None => Diagnostic::general(error.to_string()).policy(id.to_string()),
+        }
+    }
+}
+
+/// Strict validation: a warning is a policy that does not do what its author meant.
+fn validate(vocabulary: &Vocabulary, parsed: &Parsed<'_>) -> Result<(), LoadError> {
+    let result = Validator::new(vocabulary.schema.clone()).validate(&parsed.set, ValidationMode::Strict);
+    let errors = result.validation_errors().map(|error| parsed.diagnostic(error.policy_id(), error));
+    let warnings = result.validation_warnings().map(|warning| parsed.diagnostic(warning.policy_id(), warning));
+    let mut problems: Vec<Diagnostic> = errors.chain(warnings).collect();
+    problems.sort_by_key(|problem| (problem.file().map(str::to_owned), problem.position()));
+    LoadError::check(problems)
+}
