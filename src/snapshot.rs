@@ -1,1 +1,105 @@
 //! What `authorize` reads: every key and org and the policies, in memory, at one revision.
+//!
+//! A [`Snapshot`] is one moment and never changes. The [`Keeper`] holds the current one and makes the next: its maps share
+//! structure, so a write copies no map, and a request that took a snapshot never sees half a write.
+
+mod keeper;
+mod pool;
+mod rows;
+
+use std::sync::Arc;
+
+pub use keeper::{Keeper, PolicyFailure};
+pub use pool::Caller;
+pub use rows::{KeyRow, OrgRow, SecretRow};
+
+use crate::{
+    domain::{
+        clock::Timestamp,
+        id::{KeyId, OrgId},
+        key::{Refusal, Standing},
+        secret::SecretHash,
+    },
+    policy::Engine,
+    store::Head,
+};
+use rows::Rows;
+
+/// A loaded policy set, and since when it is in force.
+#[derive(Debug)]
+pub struct Policies {
+    pub engine: Engine,
+    pub loaded_at: Timestamp,
+}
+
+/// Every key and org at one revision, and the policies of that moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    rows: Rows,
+    head: Head,
+    policies: Arc<Policies>,
+}
+
+/// A key that was found by its secret, with its org: what one request is decided on.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub key: Arc<KeyRow>,
+    pub org: Arc<OrgRow>,
+    pub secret: SecretRow,
+}
+
+impl Snapshot {
+    /// The highest N with every change up to N applied.
+    #[must_use]
+    pub const fn revision(&self) -> i64 {
+        self.head.revision
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub const fn policies(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+
+    /// The org by its id, deleted ones included.
+    #[must_use]
+    pub fn org(&self, id: OrgId) -> Option<&Arc<OrgRow>> {
+        self.rows.org(id)
+    }
+
+    /// The key by its id, revoked ones included.
+    #[must_use]
+    pub fn key(&self, id: KeyId) -> Option<&Arc<KeyRow>> {
+        self.rows.key(id)
+    }
+
+    /// How many keys and orgs there are, tombstones included.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.rows.counts()
+    }
+
+    /// Finds the key that one of the hashes belongs to, and refuses it where any "no" holds at `now`.
+    ///
+    /// # Errors
+    /// The reason, for telemetry; with what was found, when the secret was known.
+    pub fn authenticate(
+        &self,
+        hashes: impl IntoIterator<Item = SecretHash>,
+        now: Timestamp,
+    ) -> Result<Found, (Refusal, Option<Found>)> {
+        let unknown = (Refusal::Unknown, None);
+        let Some(found) = hashes.into_iter().find_map(|hash| self.rows.find(&hash)) else { return Err(unknown) };
+        let standing = Standing {
+            org_deleted: found.org.deleted,
+            key_revoked: found.key.revoked,
+            key_disabled: found.key.disabled,
+            key_expires_at: found.key.expires_at,
+            secret_expires_at: found.secret.expires_at,
+        };
+        match standing.refusal(now) {
+            None => Ok(found),
+            Some(refusal) => Err((refusal, Some(found))),
+        }
+    }
+}

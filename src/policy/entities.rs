@@ -148,6 +148,12 @@ impl Principal {
         principal
     }
 
+    /// The id of the key's own org, as text.
+    #[must_use]
+    pub fn org_id(&self) -> &str {
+        self.org_uid.id().unescaped()
+    }
+
     /// What the principal was built from.
     #[must_use]
     pub const fn facts(&self) -> &Facts {

@@ -1,0 +1,103 @@
+//! `POST /v1/authorize`: one decision. The status carries it, so that a caller who only looks at the status fails closed.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Extension, Request as HttpRequest, State},
+    http::{HeaderValue, header},
+    response::Response,
+};
+
+use super::{
+    auth::{authenticate_key, bearer},
+    body::parse_object,
+    decision::{DecisionBody, decide, denial, read_request},
+    envelope::Envelope,
+    error::ApiError,
+    input::{DECISION_LIMIT, check_json, read_body},
+    record::{Recording, judgement},
+    state::{App, AppState},
+};
+use crate::{
+    domain::{decision::Request, id::DecisionId},
+    snapshot::{Found, Snapshot},
+    telemetry::{Answer, EntryPoint, Outcome},
+};
+
+/// `authorize`
+pub(super) async fn authorize(
+    State(app): State<AppState>,
+    Extension(envelope): Extension<Envelope>,
+    request: HttpRequest,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let recording = Recording::begin(&app, EntryPoint::Api, &parts.headers);
+    let token = bearer(&parts.headers)?;
+    check_json(&parts.headers)?;
+    let bytes = read_body(body, DECISION_LIMIT).await?;
+    let snapshot = app.keeper.current();
+    let mut call = Call { id: DecisionId::new(app.clock.now(), &app.random), found: None, request: None, outcome: None };
+    let answer = call.answer(&app, &snapshot, token, &bytes, &envelope.id);
+    if let Some(recording) = recording {
+        call.record(recording, &app, &snapshot, &envelope, &answer);
+    }
+    answer
+}
+
+/// What is known of a call so far, for its record.
+struct Call {
+    id: DecisionId,
+    found: Option<Found>,
+    request: Option<Request>,
+    outcome: Option<Outcome>,
+}
+
+impl Call {
+    fn answer(
+        &mut self,
+        app: &App,
+        snapshot: &Snapshot,
+        token: Option<&str>,
+        bytes: &Bytes,
+        request_id: &str,
+    ) -> Result<Response, ApiError> {
+        if !app.keeper.is_ready() {
+            return Err(ApiError::NotReady);
+        }
+        let found = authenticate_key(app, snapshot, token).map_err(|(refusal, found)| {
+            self.outcome = Some(Outcome::Refused(refusal));
+            self.found = found;
+            ApiError::InvalidApiKey { sent: token.is_some() }
+        })?;
+        let caller = app.keeper.caller(&found, snapshot);
+        self.found = Some(found);
+        let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
+        let decision = decide(app, snapshot, &caller, request)?;
+        self.outcome = Some(Outcome::Decided(decision.clone()));
+        let body = DecisionBody::new(snapshot, &caller, request, self.id, &decision, Some(request_id));
+        if decision.is_allow() { allow(&body) } else { Err(denial(&decision, body.into_fields())) }
+    }
+
+    fn record(
+        self,
+        recording: Recording,
+        app: &App,
+        snapshot: &Snapshot,
+        envelope: &Envelope,
+        answer: &Result<Response, ApiError>,
+    ) {
+        let (status, code) = match answer {
+            Ok(response) => (response.status().as_u16(), "INTERNAL"),
+            Err(error) => (error.status_code(), error.fixed_code()),
+        };
+        let outcome = self.outcome.unwrap_or(Outcome::Rejected(code));
+        let answer = Answer::One(judgement(self.id, self.request.as_ref(), outcome));
+        recording.end(app, snapshot, envelope, status, self.found.as_ref(), answer);
+    }
+}
+
+fn allow(body: &DecisionBody<'_>) -> Result<Response, ApiError> {
+    let json = serde_json::to_vec(body).map_err(|_| ApiError::Internal)?;
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

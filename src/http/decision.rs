@@ -1,0 +1,119 @@
+//! From a request's fields to a decision and its JSON, for `authorize` and its batch.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{
+    body::Fields,
+    error::{ApiError, Denial},
+    state::App,
+};
+use crate::{
+    domain::{
+        decision::{Decision, Request, Resource, Verdict},
+        id::DecisionId,
+        redact::redact,
+    },
+    snapshot::{Caller, Snapshot},
+};
+
+/// Reads `{action, resource?, context?}`.
+pub(super) fn read_request(mut fields: Fields) -> Result<Request, ApiError> {
+    let action = fields.required_text("action")?;
+    let resource = match fields.object("resource")? {
+        None => None,
+        Some(mut resource) => {
+            let (kind, id) = (resource.required_text("type")?, resource.required_text("id")?);
+            resource.finish()?;
+            Some(Resource { kind, id })
+        }
+    };
+    let context = fields.map("context")?.unwrap_or_default();
+    fields.finish()?;
+    Ok(Request { action, resource, context })
+}
+
+/// Decides a request that may still not fit the schema.
+pub(super) fn decide(app: &App, snapshot: &Snapshot, caller: &Caller, request: &Request) -> Result<Arc<Decision>, ApiError> {
+    let engine = &snapshot.policies().engine;
+    let question = engine.read(request, caller, app.clock.now())?;
+    let decision = engine.decide(caller, &question);
+    if let Verdict::PolicyError { detail } = &decision.verdict {
+        tracing::error!(key = %caller.facts().key, action = request.action, detail, "a decision failed, which denies");
+    }
+    Ok(Arc::new(decision))
+}
+
+/// The fields that an allow and a denial share.
+#[derive(Debug, Serialize)]
+pub(super) struct DecisionBody<'a> {
+    decision: &'static str,
+    decision_id: DecisionId,
+    action: &'a str,
+    key: &'a RawValue,
+    org: &'a RawValue,
+    resource: ResourceBody<'a>,
+    policies: &'a [Arc<str>],
+    policy_set: &'a str,
+    revision: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResourceBody<'a> {
+    r#type: &'a str,
+    id: std::borrow::Cow<'a, str>,
+}
+
+impl<'a> DecisionBody<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        caller: &'a Caller,
+        request: &'a Request,
+        id: DecisionId,
+        decision: &'a Decision,
+        request_id: Option<&'a str>,
+    ) -> Self {
+        let resource = match &request.resource {
+            Some(resource) => ResourceBody { r#type: &resource.kind, id: redact(&resource.id) },
+            None => ResourceBody { r#type: "Org", id: caller.org_id().into() },
+        };
+        Self {
+            decision: decision.effect(),
+            decision_id: id,
+            action: &request.action,
+            key: &caller.key_json,
+            org: &caller.org_json,
+            resource,
+            policies: &decision.policies,
+            policy_set: snapshot.policies().engine.digest(),
+            revision: snapshot.revision(),
+            request_id,
+        }
+    }
+
+    /// As a JSON object.
+    pub(super) fn into_fields(self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// The error of a decision that is no allow.
+pub(super) fn denial(decision: &Decision, fields: Map<String, Value>) -> ApiError {
+    let code = decision.code().unwrap_or("PERMISSION_DENIED").into();
+    let (message, missing): (Box<str>, _) = match &decision.verdict {
+        Verdict::Forbidden { message, .. } => (message.as_ref().into(), None),
+        Verdict::NotPermitted { missing: Some(missing) } => {
+            (format!("the key lacks the permission `{missing}`").into(), Some(missing.clone()))
+        }
+        Verdict::PolicyError { .. } => ("a policy could not be evaluated".into(), None),
+        Verdict::Allow | Verdict::NotPermitted { missing: None } => ("no policy permits this request".into(), None),
+    };
+    ApiError::Denied(Box::new(Denial { code, message, missing, fields }))
+}

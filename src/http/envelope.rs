@@ -1,0 +1,77 @@
+//! What every request and every answer has, whatever its route: an id, exact paths, the standard headers, errors in one form.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{error::ApiError, serve::Peer, state::AppState};
+use crate::domain::{id::RequestId, redact::holds_secret};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REVISION: HeaderName = HeaderName::from_static("claviger-revision");
+
+/// What is known of a request before its route is.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    pub id: Arc<str>,
+    pub address: Option<IpAddr>,
+}
+
+/// The outermost layer.
+pub(super) async fn envelope(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let id = request_id(&app, request.headers());
+    let as_problem = wants_problem(request.headers());
+    let address = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip());
+    let response = match check_uri(request.uri()) {
+        Ok(()) => {
+            request.extensions_mut().insert(Envelope { id: id.clone(), address });
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    seal(&app, response, &id, as_problem)
+}
+
+/// Writes the error that a handler left, and the headers that every answer has.
+fn seal(app: &AppState, mut response: Response, id: &str, as_problem: bool) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = error.render(id, as_problem);
+        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(REVISION, HeaderValue::from(app.keeper.current().revision()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The caller's id when it is 1 to 128 visible ASCII characters and no secret, else one of ours.
+fn request_id(app: &AppState, headers: &HeaderMap) -> Arc<str> {
+    let fits = |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) && !holds_secret(text);
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits);
+    given.map_or_else(|| RequestId::new(app.clock.now(), &app.random).to_string().into(), Into::into)
+}
+
+/// Whether the caller prefers RFC 9457.
+fn wants_problem(headers: &HeaderMap) -> bool {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("application/problem+json"));
+    headers.get_all(header::ACCEPT).iter().any(accepts)
+}
+
+/// Paths are taken as they stand: what another server might normalise is no path of ours.
+fn check_uri(uri: &Uri) -> Result<(), ApiError> {
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(ApiError::invalid(None, "the request target must be a path, not a whole URL"));
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-.".contains(&b);
+    if uri.path().bytes().all(plain) { Ok(()) } else { Err(ApiError::NotFound) }
+}

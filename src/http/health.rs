@@ -1,0 +1,72 @@
+//! `GET /livez` and `GET /readyz`.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{error::ApiError, state::AppState};
+use crate::snapshot::PolicyFailure;
+
+/// `livez`: the process answers. Touches nothing.
+pub(super) async fn livez() -> Json<Live> {
+    Json(Live { status: "ok" })
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Live {
+    status: &'static str,
+}
+
+/// What `readyz` says.
+#[derive(Debug, Serialize)]
+pub(super) struct Ready {
+    status: &'static str,
+    revision: i64,
+    snapshot_age_ms: u64,
+    policies: ReadyPolicies,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyPolicies {
+    digest: String,
+    loaded_at: String,
+    last_failure: Option<FailureView>,
+}
+
+/// A failed policy reload: the set before it stays in force.
+#[derive(Debug, Serialize)]
+pub(super) struct FailureView {
+    at: String,
+    file: Option<String>,
+    line: Option<usize>,
+    message: String,
+}
+
+impl From<&PolicyFailure> for FailureView {
+    fn from(failure: &PolicyFailure) -> Self {
+        Self { at: failure.at.to_string(), file: failure.file.clone(), line: failure.line, message: failure.message.clone() }
+    }
+}
+
+/// `readyz`: loaded and fresh. A failed policy reload leaves it 200: one bad edit must not drain every replica.
+pub(super) async fn readyz(State(app): State<AppState>) -> Response {
+    if !app.keeper.is_ready() {
+        return ApiError::NotReady.into_response();
+    }
+    let snapshot = app.keeper.current();
+    let policies = snapshot.policies();
+    let ready = Ready {
+        status: "ready",
+        revision: snapshot.revision(),
+        snapshot_age_ms: u64::try_from(app.keeper.age().as_millis()).unwrap_or(u64::MAX),
+        policies: ReadyPolicies {
+            digest: policies.engine.digest().to_string(),
+            loaded_at: policies.loaded_at.to_string(),
+            last_failure: app.keeper.policy_failure().as_deref().map(FailureView::from),
+        },
+    };
+    Json(ready).into_response()
+}

@@ -1,0 +1,84 @@
+//! What is told about a call to a decision endpoint, when somebody listens.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::http::HeaderMap;
+
+use super::{envelope::Envelope, state::App};
+use crate::{
+    domain::{decision::Request, id::DecisionId},
+    snapshot::{Found, Snapshot},
+    telemetry::{Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, Outcome, TraceParent},
+};
+
+/// A call in progress that will be recorded.
+pub(super) struct Recording {
+    entry_point: EntryPoint,
+    start: SystemTime,
+    since: Instant,
+    parent: Option<TraceParent>,
+}
+
+impl Recording {
+    /// Begins where records are wanted; costs one comparison where they are not.
+    pub(super) fn begin(app: &App, entry_point: EntryPoint, headers: &HeaderMap) -> Option<Self> {
+        if !app.recorder.wants_records() {
+            return None;
+        }
+        let parent = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse);
+        Some(Self { entry_point, start: app.clock.wall(), since: Instant::now(), parent })
+    }
+
+    /// The time since the call began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Ends with the answer.
+    pub(super) fn end(
+        self,
+        app: &App,
+        snapshot: &Snapshot,
+        envelope: &Envelope,
+        status: u16,
+        found: Option<&Found>,
+        answer: Answer,
+    ) {
+        app.recorder.record(DecisionRecord {
+            entry_point: self.entry_point,
+            start: self.start,
+            elapsed: self.since.elapsed(),
+            request_id: (&*envelope.id).into(),
+            status,
+            parent: self.parent,
+            server_address: None,
+            key: found.map(key_facts),
+            policy_set: Some(snapshot.policies().engine.digest().clone()),
+            revision: snapshot.revision(),
+            snapshot_age: app.keeper.age(),
+            answer,
+        });
+    }
+}
+
+fn key_facts(found: &Found) -> KeyFacts {
+    KeyFacts {
+        key: found.key.id,
+        secret: found.secret.id,
+        environment: found.key.environment,
+        permissions: found.key.permissions.clone(),
+        org: found.org.id,
+        org_suspended: found.org.suspended,
+    }
+}
+
+/// What was asked, as far as it could be read, and how it was decided.
+pub(super) fn judgement(decision_id: DecisionId, request: Option<&Request>, outcome: Outcome) -> Judgement {
+    let resource = request.and_then(|request| request.resource.as_ref());
+    Judgement {
+        decision_id,
+        outcome,
+        action: request.map(|request| request.action.as_str().into()),
+        resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
+    }
+}

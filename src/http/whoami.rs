@@ -1,0 +1,77 @@
+//! `GET /v1/whoami`: what a key may do now, told to the key itself.
+
+use axum::{
+    Json,
+    extract::{Request as HttpRequest, State},
+};
+use serde::Serialize;
+use serde_json::Map;
+
+use super::{
+    auth::{authenticate_key, bearer},
+    error::ApiError,
+    state::AppState,
+};
+use crate::domain::{
+    decision::Request,
+    id::{KeyId, OrgId},
+    key::Environment,
+    permission::Permission,
+};
+
+/// A key about itself.
+#[derive(Debug, Serialize)]
+pub(super) struct WhoAmI {
+    key: WhoAmIKey,
+    org: WhoAmIOrg,
+    /// The permissions that would be allowed now on the key's own org, without a context.
+    permissions: Vec<Permission>,
+}
+
+#[derive(Debug, Serialize)]
+struct WhoAmIKey {
+    id: KeyId,
+    name: Box<str>,
+    environment: Environment,
+    permissions: Vec<Permission>,
+    created_at: String,
+    expires_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct WhoAmIOrg {
+    id: OrgId,
+    name: String,
+    suspended: bool,
+}
+
+/// `whoami`
+pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) -> Result<Json<WhoAmI>, ApiError> {
+    let token = bearer(request.headers())?;
+    if !app.keeper.is_ready() {
+        return Err(ApiError::NotReady);
+    }
+    let snapshot = app.keeper.current();
+    let found = authenticate_key(&app, &snapshot, token).map_err(|_| ApiError::InvalidApiKey { sent: token.is_some() })?;
+    let caller = app.keeper.caller(&found, &snapshot);
+    let engine = &snapshot.policies().engine;
+    let now = app.clock.now();
+    let allowed = |name: &Permission| {
+        let request = Request { action: name.to_string(), resource: None, context: Map::new() };
+        engine.read(&request, &caller, now).is_ok_and(|question| engine.decide(&caller, &question).is_allow())
+    };
+    let permissions = engine.permissions().iter().map(|info| info.name.clone()).filter(allowed).collect();
+    let (key, org) = (&found.key, &found.org);
+    Ok(Json(WhoAmI {
+        key: WhoAmIKey {
+            id: key.id,
+            name: key.name.clone(),
+            environment: key.environment,
+            permissions: key.permissions.to_vec(),
+            created_at: key.created_at.to_string(),
+            expires_at: key.expires_at.map(|at| at.to_string()),
+        },
+        org: WhoAmIOrg { id: org.id, name: org.name.to_string(), suspended: org.suspended },
+        permissions,
+    }))
+}

@@ -1,0 +1,89 @@
+//! A bounded pool of prebuilt principals for the keys in use.
+//!
+//! It holds no answer and has no lifetime: an entry is used only while the very key row, org row and policy set that it was
+//! built from are the ones of the request's snapshot.
+
+use std::{ops::Deref, sync::Arc};
+
+use quick_cache::sync::Cache;
+use serde_json::{json, value::RawValue};
+
+use super::{Found, KeyRow, OrgRow, Policies};
+use crate::{
+    domain::id::KeyId,
+    policy::{Facts, Principal},
+};
+
+/// About 5 KB an entry: 80 MB at most.
+const CAPACITY: usize = 16_384;
+
+/// A key ready to be decided on, with the parts of the answer that only depend on it.
+#[derive(Debug)]
+pub struct Caller {
+    key: Arc<KeyRow>,
+    org: Arc<OrgRow>,
+    policies: Arc<Policies>,
+    principal: Principal,
+    /// `{"id":…,"name":…,"environment":…}`
+    pub key_json: Box<RawValue>,
+    /// `{"id":…,"name":…}`
+    pub org_json: Box<RawValue>,
+}
+
+impl Deref for Caller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl Caller {
+    fn new(found: &Found, policies: &Arc<Policies>) -> Self {
+        let (key, org) = (&found.key, &found.org);
+        let facts = Facts {
+            key: key.id,
+            org: org.id,
+            org_name: org.name.clone(),
+            org_suspended: org.suspended,
+            environment: key.environment,
+            permissions: key.permissions.clone(),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+        };
+        let raw =
+            |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self {
+            principal: policies.engine.principal(facts),
+            key_json: raw(json!({"id": key.id, "name": key.name, "environment": key.environment})),
+            org_json: raw(json!({"id": org.id, "name": org.name})),
+            key: key.clone(),
+            org: org.clone(),
+            policies: policies.clone(),
+        }
+    }
+
+    fn is_of(&self, found: &Found, policies: &Arc<Policies>) -> bool {
+        Arc::ptr_eq(&self.key, &found.key) && Arc::ptr_eq(&self.org, &found.org) && Arc::ptr_eq(&self.policies, policies)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Pool(Cache<KeyId, Arc<Caller>>);
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+
+    pub(super) fn caller(&self, found: &Found, policies: &Arc<Policies>) -> Arc<Caller> {
+        if let Some(caller) = self.0.get(&found.key.id)
+            && caller.is_of(found, policies)
+        {
+            return caller;
+        }
+        let caller = Arc::new(Caller::new(found, policies));
+        self.0.insert(found.key.id, caller.clone());
+        caller
+    }
+}
