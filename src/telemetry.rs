@@ -1,1 +1,186 @@
 //! Decision records, spans and logs.
+//!
+//! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
+//! it what people read: `claviger-log` a JSON line on stderr, `claviger-spans` a span for the OTLP collector. Everything else is
+//! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector.
+
+mod attributes;
+mod complaint;
+mod config;
+mod export;
+mod lines;
+mod log;
+pub mod names;
+mod otlp;
+mod parent;
+mod queue;
+mod record;
+mod recorder;
+mod spans;
+mod subscriber;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tokio::{
+    runtime,
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+use tracing::Dispatch;
+use tracing_subscriber::util::SubscriberInitExt;
+
+pub use self::{
+    config::{HeaderSecret, LogConfig, TraceConfig},
+    parent::TraceParent,
+    record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
+    recorder::{Counts, Recorder},
+};
+use self::{
+    export::{Forward, Tally},
+    lines::Lines,
+    queue::bounded,
+    recorder::Channels,
+};
+use crate::domain::{clock::Clock, random::Random};
+
+/// So long the threads may flush, a little less than [`Telemetry::shutdown`] takes at most.
+const FLUSH: Duration = Duration::from_millis(4_500);
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Why telemetry cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error(
+        "`{0}` is no log level: use off, error, warn, info, debug, trace, or directives such as `info,claviger::store=debug`"
+    )]
+    Level(String),
+    #[error("`{0}` is no URL of a collector, such as `http://localhost:4318`")]
+    Endpoint(String),
+    #[error("the header `{0}` of `trace.headers` is none that HTTP can carry")]
+    Header(String),
+    #[error("`trace.queue` must be at least {}", export::PACE.batch)]
+    Queue,
+    #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf`")]
+    Protocol(String),
+    #[error("the exporter of spans cannot be built: {0}")]
+    Exporter(String),
+    #[error("a thread of telemetry cannot start")]
+    Thread(#[source] io::Error),
+    #[error("telemetry is already started in this process")]
+    AlreadyStarted,
+}
+
+/// Keeps telemetry going; flushed by [`Telemetry::shutdown`].
+#[derive(Debug)]
+pub struct Telemetry {
+    recorder: Recorder,
+    dispatch: Dispatch,
+    /// Each ends with its thread.
+    threads: Vec<oneshot::Receiver<()>>,
+}
+
+/// Starts telemetry for the whole process: logs go to stderr, and `tracing` is subscribed to.
+///
+/// # Errors
+/// When a setting makes no sense, a thread cannot start, or this was called before.
+pub fn start(log: &LogConfig, trace: &TraceConfig, clock: &Clock, random: &Random) -> Result<Telemetry, TelemetryError> {
+    let telemetry = open(log, trace, clock, random, Box::new(io::stderr()))?;
+    telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
+    Ok(telemetry)
+}
+
+/// Starts telemetry that writes its log to `output` and subscribes to nothing by itself.
+///
+/// # Errors
+/// When a setting makes no sense, or a thread cannot start.
+pub fn open(
+    log: &LogConfig,
+    trace: &TraceConfig,
+    clock: &Clock,
+    random: &Random,
+    output: Box<dyn Write + Send>,
+) -> Result<Telemetry, TelemetryError> {
+    let level = log.filter()?;
+    trace.check()?;
+    let lines = Lines::new(output);
+    let tally = Arc::new(Tally::default());
+    let mut threads = Vec::new();
+
+    let mut spans = None;
+    let mut provider = None;
+    if let Some(url) = otlp::endpoint(trace, |name| std::env::var(name).ok())? {
+        let resource = otlp::resource(random);
+        let exporter = otlp::exporter(url, trace, &resource)?;
+        let (sender, receiver) = bounded(trace.queue, export::PACE);
+        let tally = Arc::clone(&tally);
+        threads.push(spawn("claviger-spans", async move || export::export_spans(&receiver, &exporter, &tally).await)?);
+        let forward = Forward(sender.clone());
+        let builder = SdkTracerProvider::builder().with_span_processor(forward).with_sampler(Sampler::AlwaysOn);
+        provider = Some(builder.with_resource(resource).build());
+        spans = Some(sender);
+    }
+    let mut log_lines = None;
+    if log.decisions {
+        let (sender, receiver) = bounded(log::CAPACITY, log::PACE);
+        let lines = lines.clone();
+        threads.push(spawn("claviger-log", async move || log::write_decisions(&receiver, &lines).await)?);
+        log_lines = Some(sender);
+    }
+
+    let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
+    let recorder = Recorder::new(Channels { spans, lines: log_lines, tally, random: random.clone() });
+    Ok(Telemetry { recorder, dispatch, threads })
+}
+
+/// Runs `work` on a thread and a runtime of its own, so that no request shares either with it.
+fn spawn(name: &str, work: impl AsyncFnOnce() + Send + 'static) -> Result<oneshot::Receiver<()>, TelemetryError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(TelemetryError::Thread)?;
+    let (running, ended) = oneshot::channel();
+    let body = move || {
+        runtime.block_on(work());
+        drop(running);
+        // A name that does not resolve must not hold the thread.
+        runtime.shutdown_background();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(TelemetryError::Thread)?;
+    Ok(ended)
+}
+
+impl Telemetry {
+    /// The handle that requests record with.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// The subscriber for `tracing`, for those who did not [`start`] it for the whole process.
+    #[must_use]
+    pub const fn dispatch(&self) -> &Dispatch {
+        &self.dispatch
+    }
+
+    /// Writes and exports what waits; returns within 5 s, whatever the collector or the reader of the log does.
+    pub async fn shutdown(mut self) {
+        self.recorder.close(Instant::now() + FLUSH);
+        let threads = std::mem::take(&mut self.threads);
+        let all = async {
+            for thread in threads {
+                // The sender is dropped when the thread ends, which is what we wait for.
+                let _ = thread.await;
+            }
+        };
+        let _ = timeout(SHUTDOWN, all).await;
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.recorder.close(Instant::now() + FLUSH);
+    }
+}

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -127,9 +127,19 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
-            #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+            #[expect(clippy::disallowed_methods, reason = "this type is where the machine's clock is read")]
             Self::System => Utc::now().into(),
             Self::Manual(ms) => Timestamp::from_millis(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The current moment as finely as the machine tells it: spans nest only when their starts are not cut to milliseconds.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        match self {
+            #[expect(clippy::disallowed_methods, reason = "this type is where the machine's clock is read")]
+            Self::System => SystemTime::now(),
+            Self::Manual(_) => DateTime::<Utc>::from(self.now()).into(),
         }
     }
 

@@ -1,0 +1,158 @@
+//! The sections `log` and `trace` of the configuration.
+
+use std::{collections::BTreeMap, fmt};
+
+use http::{HeaderName, HeaderValue, Uri};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use super::{TelemetryError, export};
+
+/// Section `log`: what is written to stderr, as JSON lines.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,claviger::store=debug`.
+    pub level: String,
+    /// Whether each decision is a line.
+    pub decisions: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), decisions: true }
+    }
+}
+
+impl LogConfig {
+    /// Whether the section makes sense.
+    ///
+    /// # Errors
+    /// When the level is none.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        self.filter().map(drop)
+    }
+
+    /// The filter that the level stands for.
+    pub(super) fn filter(&self) -> Result<EnvFilter, TelemetryError> {
+        let bad = || TelemetryError::Level(self.level.clone());
+        // A mistyped level (`inof`) would silently be taken for the name of a target and turn everything else off.
+        let is_directive = |part: &str| part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
+        if !self.level.split(',').all(is_directive) {
+            return Err(bad());
+        }
+        EnvFilter::builder().parse(&self.level).map_err(|_| bad())
+    }
+}
+
+/// Section `trace`: where spans are sent.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceConfig {
+    /// Base URL of an OTLP/HTTP collector, such as `http://localhost:4318`; `/v1/traces` is appended unless it ends so.
+    /// Without one the standard `OTEL_EXPORTER_OTLP_*` variables are asked, and without those no span is made.
+    pub endpoint: Option<String>,
+    /// Sent with every export; `OTEL_EXPORTER_OTLP_HEADERS` adds to them and wins.
+    pub headers: BTreeMap<String, HeaderSecret>,
+    /// So many spans may wait for the collector; those that come on top are dropped and counted.
+    pub queue: usize,
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        Self { endpoint: None, headers: BTreeMap::new(), queue: 65_536 }
+    }
+}
+
+impl TraceConfig {
+    /// Whether the section makes sense.
+    ///
+    /// # Errors
+    /// When the endpoint is no URL, a header none that HTTP can carry, or the queue smaller than an export.
+    pub fn check(&self) -> Result<(), TelemetryError> {
+        self.endpoint.as_deref().map(check_endpoint).transpose()?;
+        for (name, value) in &self.headers {
+            if name.parse::<HeaderName>().is_err() || HeaderValue::from_str(&value.0).is_err() {
+                return Err(TelemetryError::Header(name.clone()));
+            }
+        }
+        if self.queue < export::PACE.batch { Err(TelemetryError::Queue) } else { Ok(()) }
+    }
+}
+
+/// Refuses what is no http or https URL with a host.
+pub(super) fn check_endpoint(text: &str) -> Result<(), TelemetryError> {
+    let fits = text.parse::<Uri>().is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+    if fits { Ok(()) } else { Err(TelemetryError::Endpoint(text.to_owned())) }
+}
+
+/// The value of a header to the collector, which often is a credential: it never prints itself.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
+pub struct HeaderSecret(pub(super) String);
+
+impl From<&str> for HeaderSecret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for HeaderSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn level(level: &str) -> Result<(), TelemetryError> {
+        LogConfig { level: level.to_owned(), decisions: true }.check()
+    }
+
+    #[test]
+    fn a_mistyped_level_is_refused() {
+        for text in ["off", "info", "WARN", "info,claviger::store=debug", "warn,claviger=trace", "claviger[{id}]=debug"] {
+            assert!(level(text).is_ok(), "{text}");
+        }
+        for text in ["", "inof", "info,", "claviger", "info,claviger=loud", "claviger[=debug"] {
+            assert!(matches!(level(text), Err(TelemetryError::Level(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_an_http_url() {
+        let check = |endpoint: &str| TraceConfig { endpoint: Some(endpoint.to_owned()), ..TraceConfig::default() }.check();
+        for text in ["http://localhost:4318", "https://collector.example/otlp", "http://[::1]:4318/"] {
+            assert!(check(text).is_ok(), "{text}");
+        }
+        for text in ["", "localhost:4318", "grpc://localhost:4317", "http://", "/v1/traces", "http://a b"] {
+            assert!(matches!(check(text), Err(TelemetryError::Endpoint(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_carried_and_never_shown() {
+        let config: TraceConfig = serde_json::from_value(json!({ "headers": { "x-token": "hunter22" } })).unwrap();
+        assert!(config.check().is_ok());
+        assert!(!format!("{config:?}").contains("hunter22"));
+        for (name, value) in [("a b", "x"), ("x", "a\nb")] {
+            let config = TraceConfig { headers: [(name.to_owned(), value.into())].into(), ..TraceConfig::default() };
+            assert!(matches!(config.check(), Err(TelemetryError::Header(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error() {
+        assert!(serde_json::from_value::<TraceConfig>(json!({ "endpont": "http://localhost" })).is_err());
+        assert!(serde_json::from_value::<LogConfig>(json!({ "levle": "info" })).is_err());
+        assert_eq!(serde_json::from_value::<TraceConfig>(json!({})).unwrap(), TraceConfig::default());
+    }
+
+    #[test]
+    fn a_queue_smaller_than_an_export_is_refused() {
+        assert!(matches!(TraceConfig { queue: 511, ..TraceConfig::default() }.check(), Err(TelemetryError::Queue)));
+    }
+}

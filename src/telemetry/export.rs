@@ -1,0 +1,128 @@
+//! Spans go to the collector, off the requests' threads.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use opentelemetry::{Context, StringValue, Value, trace::Status};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{Span, SpanData, SpanExporter as _, SpanProcessor},
+};
+
+use super::{
+    complaint::Complaint,
+    queue::{Pace, Receiver, Sender},
+    spans::{Recorded, spans_of},
+};
+use crate::domain::redact::{holds_secret, redact};
+
+/// An export holds about 512 spans, or what came in half a second.
+pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis(500) };
+
+/// Exports until the queue ends; runs on its own thread and runtime.
+pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally) {
+    let mut complaint = Complaint::default();
+    let lost = || queue.dropped() + tally.failed.load(Ordering::Relaxed);
+    while let Some(batch) = queue.next_batch().await {
+        let spans: Vec<_> = batch.into_iter().flat_map(Piece::into_spans).collect();
+        if spans.is_empty() {
+            continue;
+        }
+        let count = spans.len() as u64;
+        let outcome = tokio::select! {
+            outcome = exporter.export(spans) => outcome.map_err(|error| error.to_string()),
+            () = queue.expired() => {
+                queue.abandon();
+                Err("the time to flush is over".to_owned())
+            }
+        };
+        let counter = if outcome.is_ok() { &tally.exported } else { &tally.failed };
+        counter.fetch_add(count, Ordering::Relaxed);
+        if let Some(lost) = complaint.due(lost()) {
+            let cause = outcome.err().unwrap_or_else(|| "more came than the queue holds".to_owned());
+            tracing::warn!(lost, cause, "spans were lost: the collector is slow or does not answer");
+        }
+    }
+    if let Some(lost) = complaint.rest(lost()) {
+        tracing::warn!(lost, "spans were lost until the end");
+    }
+}
+
+/// What became of the spans that left the queue.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) exported: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+/// What waits for the collector.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Record(Arc<Recorded>),
+    /// A span that was written with `tracing`.
+    Span(Box<SpanData>),
+}
+
+impl Piece {
+    fn into_spans(self) -> Vec<SpanData> {
+        match self {
+            Self::Record(recorded) => spans_of(&recorded),
+            Self::Span(mut span) => {
+                redact_span(&mut span);
+                vec![*span]
+            }
+        }
+    }
+}
+
+/// The last line of defence against a secret in a span that somebody wrote by hand.
+fn redact_span(span: &mut SpanData) {
+    redact_text(&mut span.name);
+    for event in &mut span.events.events {
+        redact_text(&mut event.name);
+    }
+    if let Status::Error { description } = &mut span.status {
+        redact_text(description);
+    }
+    let of_events = span.events.events.iter_mut().flat_map(|event| event.attributes.iter_mut());
+    for attribute in span.attributes.iter_mut().chain(of_events) {
+        if let Value::String(text) = &attribute.value
+            && holds_secret(text.as_str())
+        {
+            attribute.value = Value::String(StringValue::from(redact(text.as_str()).into_owned()));
+        }
+    }
+}
+
+fn redact_text(text: &mut Cow<'static, str>) {
+    if holds_secret(text) {
+        *text = redact(text).into_owned().into();
+    }
+}
+
+/// Hands spans that were written with `tracing` to the one queue, so that there is one exporter and one count of losses.
+#[derive(Debug)]
+pub(super) struct Forward(pub(super) Sender<Piece>);
+
+impl SpanProcessor for Forward {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.offer(1, Piece::Span(Box::new(span)));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The decision log: one JSON line per decision, written off the request's thread.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use opentelemetry::{Array, KeyValue, Value};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+use super::{
+    attributes,
+    complaint::Complaint,
+    lines::Lines,
+    names,
+    queue::{Pace, Receiver},
+    record::{Answer, Judgement},
+    spans::{Recorded, later},
+};
+use crate::domain::clock::Timestamp;
+
+/// A line is written within 100 ms, and many at once when there are many.
+pub(super) const PACE: Pace = Pace { batch: 256, patience: Duration::from_millis(100) };
+/// So many lines may wait for a slow reader of the log.
+pub(super) const CAPACITY: usize = 65_536;
+
+/// Writes lines until the queue ends; runs on its own thread, because writing may block.
+pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lines) {
+    let mut complaint = Complaint::default();
+    while let Some(batch) = queue.next_batch().await {
+        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded)).collect();
+        if lines.write_lines(&text).is_err() {
+            // The log cannot say that it cannot be written: the counter does.
+            queue.lose(batch.iter().map(|recorded| recorded.lines()).sum());
+        }
+        if let Some(dropped) = complaint.due(queue.dropped()) {
+            tracing::warn!(dropped, "decision log lines were dropped: the log is read too slowly");
+        }
+    }
+    if let Some(dropped) = complaint.rest(queue.dropped()) {
+        tracing::warn!(dropped, "decision log lines were dropped until the end");
+    }
+}
+
+/// The lines of a record, each ending in a line feed.
+pub(super) fn lines_of(recorded: &Recorded) -> Vec<String> {
+    let record = &recorded.record;
+    match &record.answer {
+        Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement)],
+        Answer::Batch(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement))
+            .collect(),
+    }
+}
+
+fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration, judgement: &Judgement) -> String {
+    let record = &recorded.record;
+    let start = later(record.start, item.map(|(_, after)| after).unwrap_or_default());
+    let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
+    let level = if judgement.outcome.is_policy_error() { "ERROR" } else { "INFO" };
+    let mut fields = vec![
+        KeyValue::new(names::TIMESTAMP, Timestamp::from(DateTime::<Utc>::from(start)).to_string()),
+        KeyValue::new(names::LEVEL, level),
+        KeyValue::new(names::EVENT, "decision"),
+    ];
+    fields.extend(recorded.trace_id().map(|id| KeyValue::new(names::TRACE_ID, id.to_string())));
+    let span = recorded.span_id(item.map(|(index, _)| index));
+    fields.extend(span.map(|id| KeyValue::new(names::SPAN_ID, id.to_string())));
+    fields.extend(attributes::of_judgement(judgement));
+    fields.extend(attributes::of_facts(record));
+    fields.extend(attributes::of_call(record));
+    fields.extend(item.map(|(index, _)| attributes::number(names::BATCH_INDEX, index)));
+    fields.push(KeyValue::new(names::ELAPSED_US, elapsed));
+    // Maps of texts and numbers always serialize.
+    serde_json::to_string(&Line(&fields)).unwrap_or_default() + "\n"
+}
+
+/// A flat JSON object in the order of its fields.
+struct Line<'a>(&'a [KeyValue]);
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for field in self.0 {
+            map.serialize_entry(field.key.as_str(), &Field(&field.value))?;
+        }
+        map.end()
+    }
+}
+
+struct Field<'a>(&'a Value);
+
+impl Serialize for Field<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::I64(number) => serializer.serialize_i64(*number),
+            Value::Array(Array::String(texts)) => {
+                let mut list = serializer.serialize_seq(Some(texts.len()))?;
+                texts.iter().try_for_each(|text| list.serialize_element(text.as_str()))?;
+                list.end()
+            }
+            other => serializer.serialize_str(&other.as_str()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What is told about a decision: one type, from which the span and the log line are made off the request's thread.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::parent::TraceParent;
+use crate::domain::{
+    decision::{Decision, Verdict},
+    id::{DecisionId, KeyId, OrgId, SecretId},
+    key::{Environment, Refusal},
+    permission::Permission,
+    redact::redact,
+};
+
+/// One call to a decision endpoint, told when its answer is decided. Building it formats nothing.
+#[derive(Debug)]
+pub struct DecisionRecord {
+    pub entry_point: EntryPoint,
+    /// When the call arrived; from [`crate::domain::clock::Clock::wall`].
+    pub start: SystemTime,
+    pub elapsed: Duration,
+    /// The answer's `X-Request-Id`.
+    pub request_id: CallerText,
+    /// The answer's HTTP status.
+    pub status: u16,
+    pub parent: Option<TraceParent>,
+    /// The configured public host, where known.
+    pub server_address: Option<Arc<str>>,
+    /// The key that was found, also when it was refused.
+    pub key: Option<KeyFacts>,
+    /// Digest of the policies in force; `None` while none are loaded.
+    pub policy_set: Option<Arc<str>>,
+    pub revision: i64,
+    pub snapshot_age: Duration,
+    pub answer: Answer,
+}
+
+/// Through which door a decision was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryPoint {
+    /// `POST /v1/authorize`
+    Api,
+    /// `POST /v1/authorize/batch`
+    Batch,
+}
+
+impl EntryPoint {
+    /// `api` or `batch`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// The path, which is the route: it has no variable part.
+    #[must_use]
+    pub const fn route(self) -> &'static str {
+        match self {
+            Self::Api => "/v1/authorize",
+            Self::Batch => "/v1/authorize/batch",
+        }
+    }
+
+    /// Name of the server span.
+    pub(super) const fn span_name(self) -> &'static str {
+        match self {
+            Self::Api => "POST /v1/authorize",
+            Self::Batch => "POST /v1/authorize/batch",
+        }
+    }
+}
+
+/// What the call was answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// One decision for the whole call: of `/v1/authorize`, or of a batch that was refused as a whole.
+    One(Judgement),
+    /// A decision for each request of a batch, in order.
+    Batch(Vec<Item>),
+}
+
+/// One request of a batch.
+#[derive(Debug)]
+pub struct Item {
+    /// From the start of the call to the start of this decision.
+    pub after: Duration,
+    pub elapsed: Duration,
+    pub judgement: Judgement,
+}
+
+/// What was asked and how it was decided.
+#[derive(Debug)]
+pub struct Judgement {
+    pub decision_id: DecisionId,
+    pub outcome: Outcome,
+    pub action: Option<CallerText>,
+    /// Type and id of what was to be acted on.
+    pub resource: Option<(CallerText, CallerText)>,
+}
+
+/// How it was decided.
+#[derive(Debug)]
+pub enum Outcome {
+    /// By the policies.
+    Decided(Arc<Decision>),
+    /// By the credential: 401. The word is told to telemetry only.
+    Refused(Refusal),
+    /// Not at all, which denies: the answer's error code (`UNKNOWN_ACTION`, `STALE_SNAPSHOT`, …).
+    Rejected(&'static str),
+}
+
+impl Outcome {
+    /// `allow` or `deny`.
+    pub(super) fn effect(&self) -> &'static str {
+        match self {
+            Self::Decided(decision) => decision.effect(),
+            Self::Refused(_) | Self::Rejected(_) => "deny",
+        }
+    }
+
+    /// `permit`, `forbid`, `no_permit`, `policy_error`, `invalid_key`, or the code in lower case.
+    pub(super) fn reason(&self) -> Cow<'static, str> {
+        match self {
+            Self::Decided(decision) => decision.reason().into(),
+            Self::Refused(_) => "invalid_key".into(),
+            Self::Rejected(code) => code.to_ascii_lowercase().into(),
+        }
+    }
+
+    /// The error code that the answer carries.
+    pub(super) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Decided(decision) => decision.code(),
+            Self::Refused(_) => Some("INVALID_API_KEY"),
+            Self::Rejected(code) => Some(code),
+        }
+    }
+
+    /// Whether a policy failed: the one decision that is an error and no answer.
+    pub(super) fn is_policy_error(&self) -> bool {
+        matches!(self, Self::Decided(decision) if matches!(decision.verdict, Verdict::PolicyError { .. }))
+    }
+}
+
+/// The facts about the key that were decided on.
+#[derive(Debug, Clone)]
+pub struct KeyFacts {
+    pub key: KeyId,
+    pub secret: SecretId,
+    pub environment: Environment,
+    pub permissions: Arc<[Permission]>,
+    pub org: OrgId,
+    pub org_suspended: bool,
+}
+
+/// So many characters of a caller's text are kept.
+const LONGEST: usize = 256;
+
+/// A text that a caller wrote: cut to 256 characters when taken, redacted whenever it is read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallerText(Box<str>);
+
+impl CallerText {
+    /// The text without anything shaped like a secret.
+    #[must_use]
+    pub fn clean(&self) -> Cow<'_, str> {
+        redact(&self.0)
+    }
+}
+
+impl From<&str> for CallerText {
+    fn from(text: &str) -> Self {
+        // The cut may fall into a secret: what is left of it is caught by the redactor, or shorter than a secret's part.
+        let end = if text.len() <= LONGEST { None } else { text.char_indices().nth(LONGEST) };
+        Self(end.and_then(|(end, _)| text.get(..end)).unwrap_or(text).into())
+    }
+}
+
+impl fmt::Debug for CallerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.clean())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_callers_text_keeps_256_characters() {
+        assert_eq!(CallerText::from("é".repeat(70_000).as_str()).clean(), "é".repeat(256));
+        assert_eq!(CallerText::from("é".repeat(200).as_str()).clean(), "é".repeat(200));
+        assert_eq!(CallerText::from("").clean(), "");
+    }
+
+    #[test]
+    fn a_decision_that_was_not_made_is_a_denial_with_a_reason() {
+        let outcome = Outcome::Rejected("STALE_SNAPSHOT");
+        assert_eq!((outcome.effect(), &*outcome.reason(), outcome.code()), ("deny", "stale_snapshot", Some("STALE_SNAPSHOT")));
+        let outcome = Outcome::Refused(Refusal::KeyRevoked);
+        assert_eq!((outcome.effect(), &*outcome.reason(), outcome.code()), ("deny", "invalid_key", Some("INVALID_API_KEY")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_cut_leaves_twelve_characters_of_a_secret(before in 200usize..300, secret in "[0-9A-Za-z]{38}") {
+            let text = CallerText::from(format!("{}_op_live_{secret}", "x".repeat(before)).as_str());
+            prop_assert!(!text.clean().contains(&secret[..12]));
+            let shown = format!("{text:?}");
+            prop_assert!(!shown.contains(&secret[..12]));
+        }
+    }
+}

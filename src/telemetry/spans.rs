@@ -1,0 +1,151 @@
+//! A record as spans: its ids, its span, and a child for each request of a batch.
+
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::{
+    InstrumentationScope, KeyValue,
+    trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use super::{
+    attributes, names,
+    record::{Answer, DecisionRecord, Judgement},
+};
+use crate::domain::random::Random;
+
+/// A record on its way, with the ids that its span and its log line share.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) record: DecisionRecord,
+    ids: Option<Ids>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    trace: TraceId,
+    /// Of the server span; the spans of a batch's requests count on from it.
+    span: u64,
+}
+
+impl Recorded {
+    /// Draws ids when there is something to draw them from, that is, when spans are made.
+    pub(super) fn new(record: DecisionRecord, random: Option<&Random>) -> Self {
+        let ids = random.map(|random| Ids {
+            trace: record.parent.map_or_else(|| TraceId::from_bytes(drawn(random)), |parent| parent.trace),
+            span: u64::from_ne_bytes(drawn(random)),
+        });
+        Self { record, ids }
+    }
+
+    /// The trace: of the span, or without one, the caller's.
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        self.ids.map(|ids| ids.trace).or(self.record.parent.map(|parent| parent.trace))
+    }
+
+    /// The span of the call, or of one request of its batch.
+    pub(super) fn span_id(&self, item: Option<usize>) -> Option<SpanId> {
+        let offset = item.map_or(0, |index| index as u64 + 1);
+        // Zero is no id; meeting it takes a chance of one in 2^64.
+        self.ids.map(|ids| SpanId::from(ids.span.wrapping_add(offset).max(1)))
+    }
+
+    /// Number of its spans.
+    pub(super) fn spans(&self) -> usize {
+        match &self.record.answer {
+            Answer::One(_) => 1,
+            Answer::Batch(items) => items.len() + 1,
+        }
+    }
+
+    /// Number of its log lines: one per decision.
+    pub(super) fn lines(&self) -> usize {
+        match &self.record.answer {
+            Answer::One(_) => 1,
+            Answer::Batch(items) => items.len(),
+        }
+    }
+}
+
+fn drawn<const N: usize>(random: &Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// The server span of a call, then one span per request of a batch.
+pub(super) fn spans_of(recorded: &Recorded) -> Vec<SpanData> {
+    let record = &recorded.record;
+    let parent = record.parent.map_or(SpanId::INVALID, |parent| parent.span);
+    let mut attributes = attributes::of_call(record);
+    attributes.extend(attributes::of_facts(record));
+    let when = (record.start, record.elapsed);
+    let mut server = span(recorded, None, (parent, record.parent.is_some()), when);
+    server.name = record.entry_point.span_name().into();
+    server.span_kind = SpanKind::Server;
+    server.attributes = attributes;
+    match &record.answer {
+        Answer::One(judgement) => {
+            server.attributes.extend(attributes::of_judgement(judgement));
+            mark_error(&mut server, judgement, record.status);
+            vec![server]
+        }
+        Answer::Batch(items) => {
+            server.attributes.push(attributes::number(names::BATCH_SIZE, items.len()));
+            let parent = (server.span_context.span_id(), false);
+            let children = items.iter().enumerate().map(|(index, item)| {
+                let mut child = span(recorded, Some(index), parent, (later(record.start, item.after), item.elapsed));
+                child.attributes = attributes::of_judgement(&item.judgement);
+                child.attributes.extend(attributes::of_facts(record));
+                child.attributes.extend(attributes::of_origin(record));
+                child.attributes.push(attributes::number(names::BATCH_INDEX, index));
+                mark_error(&mut child, &item.judgement, record.status);
+                child
+            });
+            let children: Vec<_> = children.collect();
+            std::iter::once(server).chain(children).collect()
+        }
+    }
+}
+
+/// A span with ids and times, as yet of one request of a batch.
+fn span(recorded: &Recorded, item: Option<usize>, parent: (SpanId, bool), when: (SystemTime, Duration)) -> SpanData {
+    let trace = recorded.trace_id().unwrap_or(TraceId::INVALID);
+    let id = recorded.span_id(item).unwrap_or(SpanId::INVALID);
+    let (start_time, elapsed) = when;
+    SpanData {
+        // Always sampled, whatever the parent says: a decision is always recorded.
+        span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE),
+        parent_span_id: parent.0,
+        parent_span_is_remote: parent.1,
+        span_kind: SpanKind::Internal,
+        name: "authorize".into(),
+        start_time,
+        end_time: later(start_time, elapsed),
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: scope(),
+    }
+}
+
+/// `start` plus `by`; `start` itself where no clock would go on.
+pub(super) fn later(start: SystemTime, by: Duration) -> SystemTime {
+    start.checked_add(by).unwrap_or(start)
+}
+
+/// A deny is a correct answer; an error is a policy that failed, or an answer of 500 and above.
+fn mark_error(span: &mut SpanData, judgement: &Judgement, status: u16) {
+    let code = judgement.outcome.code().filter(|_| judgement.outcome.is_policy_error() || status >= 500);
+    if let Some(code) = code {
+        span.status = Status::error(code.to_owned());
+        span.attributes.push(KeyValue::new(names::ERROR_TYPE, code.to_owned()));
+    }
+}
+
+/// Who makes the spans.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("claviger").with_version(env!("CARGO_PKG_VERSION")).build()
+}
