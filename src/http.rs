@@ -1,44 +1,102 @@
 //! The HTTP API: the route list and its layers.
 
+mod admins;
 mod auth;
 mod authorize;
 mod batch;
 mod body;
 mod decision;
+mod docs;
 mod envelope;
 mod error;
 mod health;
 mod input;
+mod keys;
+mod management;
+mod openapi;
+mod orgs;
+mod policies;
 mod record;
 mod serve;
 mod state;
+#[cfg(test)]
+mod tests;
+mod view;
 mod whoami;
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{get, post},
+    routing::get,
 };
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use serve::{DRAIN, Peer, serve};
 pub use state::{App, AppState};
 
-use self::error::ApiError;
+use self::{error::ApiError, state::Document};
+
+/// For services and gateways: decided in memory, from one snapshot.
+fn decision_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(authorize::authorize))
+        .routes(routes!(batch::authorize_batch))
+        .routes(routes!(whoami::whoami))
+}
+
+/// For administrators: authenticated and authorized from the store.
+fn management_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(orgs::create_org, orgs::list_orgs))
+        .routes(routes!(orgs::find_org, orgs::update_org, orgs::delete_org))
+        .routes(routes!(orgs::suspend_org))
+        .routes(routes!(orgs::unsuspend_org))
+        .routes(routes!(keys::create_key, keys::list_keys))
+        .routes(routes!(keys::find_key, keys::update_key, keys::delete_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(keys::finish_rotation))
+        .routes(routes!(keys::disable_key))
+        .routes(routes!(keys::enable_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(admins::create_admin, admins::list_admins))
+        .routes(routes!(admins::find_admin))
+        .routes(routes!(admins::revoke_admin))
+        .routes(routes!(policies::list_permissions))
+        .routes(routes!(policies::read_policies))
+        .route_layer(from_fn(management::traced))
+}
+
+/// For whoever runs the server.
+fn open_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::livez)).routes(routes!(health::readyz)).routes(routes!(docs::error_docs))
+}
+
+/// The OpenAPI document of every route, and the routes.
+fn documented() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::Frame::openapi())
+        .merge(decision_routes())
+        .merge(management_routes())
+        .merge(open_routes())
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
 
 /// Every route, behind two layers: the envelope that every answer has, and a net for panics inside it.
-#[must_use]
 pub fn router(app: &AppState) -> Router {
-    Router::new()
-        .route("/v1/authorize", post(authorize::authorize))
-        .route("/v1/authorize/batch", post(batch::authorize_batch))
-        .route("/v1/whoami", get(whoami::whoami))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
+    let (routes, document) = documented().split_for_parts();
+    let document: Router = Router::new().route("/openapi.json", get(openapi::openapi)).with_state(Document::new(document));
+    routes
+        .with_state(app.clone())
+        .merge(document)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .with_state(app.clone())
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("a handler panicked; the answer is 500, which allows nothing");
             ApiError::Internal.into_response()

@@ -39,6 +39,9 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
 
 impl<K: Kind> Id<K> {
+    /// The id that nothing has.
+    pub const NIL: Self = Self(0, PhantomData);
+
     /// A fresh id: UUIDv7 (RFC 9562 §5.7) of the moment and 74 random bits.
     #[must_use]
     pub fn new(now: Timestamp, random: &Random) -> Self {

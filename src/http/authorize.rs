@@ -12,8 +12,9 @@ use super::{
     body::parse_object,
     decision::{DecisionBody, decide, denial, read_request},
     envelope::Envelope,
-    error::ApiError,
+    error::{ApiError, Errors},
     input::{DECISION_LIMIT, check_json, read_body},
+    openapi::AuthorizeRequest,
     record::{Recording, judgement},
     state::{App, AppState},
 };
@@ -23,7 +24,9 @@ use crate::{
     telemetry::{Answer, EntryPoint, Outcome},
 };
 
-/// `authorize`
+/// Decides whether a key may do something.
+#[utoipa::path(post, path = "/v1/authorize", operation_id = "authorize", tag = "decisions", request_body = AuthorizeRequest,
+    responses((status = 200, body = DecisionBody<'_>), Errors))]
 pub(super) async fn authorize(
     State(app): State<AppState>,
     Extension(envelope): Extension<Envelope>,

@@ -11,8 +11,9 @@ use super::{
     body::{Fields, missing, parse_object},
     decision::{DecisionBody, decide, denial, read_request},
     envelope::Envelope,
-    error::ApiError,
+    error::{ApiError, Errors},
     input::{DECISION_LIMIT, check_json, read_body},
+    openapi::{BatchDecisions, BatchRequest},
     record::{Recording, judgement},
     state::{App, AppState},
 };
@@ -25,7 +26,9 @@ use crate::{
 /// Requests in one batch.
 const MOST: usize = 100;
 
-/// `authorize_batch`
+/// Decides up to 100 requests of one key, on one snapshot.
+#[utoipa::path(post, path = "/v1/authorize/batch", operation_id = "authorize_batch", tag = "decisions", request_body = BatchRequest,
+    responses((status = 200, body = BatchDecisions), Errors))]
 pub(super) async fn authorize_batch(
     State(app): State<AppState>,
     Extension(envelope): Extension<Envelope>,

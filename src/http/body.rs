@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 /// The fields of an object, taken one by one; what is left over is an error.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fields {
     map: Map<String, Value>,
     /// Dotted path of the object in the body, empty for the body itself.
@@ -144,9 +144,13 @@ impl Fields {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    /// A field of any type.
-    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name)
+    /// Takes a field away when it is there and `null`.
+    pub(super) fn take_null(&mut self, name: &str) -> bool {
+        let is_null = self.map.get(name).is_some_and(Value::is_null);
+        if is_null {
+            self.map.remove(name);
+        }
+        is_null
     }
 
     /// An optional string; `null` is no string.

@@ -1,9 +1,10 @@
 //! From a request's fields to a decision and its JSON, for `authorize` and its batch.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
+use utoipa::ToSchema;
 
 use super::{
     body::Fields,
@@ -47,14 +48,23 @@ pub(super) fn decide(app: &App, snapshot: &Snapshot, caller: &Caller, request: &
 }
 
 /// The fields that an allow and a denial share.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Decision)]
 pub(super) struct DecisionBody<'a> {
+    /// `allow`; a denial is a 403 with the same fields and `error`.
     decision: &'static str,
+    #[schema(value_type = String, example = "dec_01kaw9m3gz5v8r7q2n4c6x0b1d")]
     decision_id: DecisionId,
     action: &'a str,
+    /// `id`, `name`, `environment`
+    #[schema(value_type = Object)]
     key: &'a RawValue,
+    /// `id`, `name`
+    #[schema(value_type = Object)]
     org: &'a RawValue,
     resource: ResourceBody<'a>,
+    /// The determining policies by id.
+    #[schema(value_type = Vec<String>)]
     policies: &'a [Arc<str>],
     policy_set: &'a str,
     revision: i64,
@@ -62,10 +72,11 @@ pub(super) struct DecisionBody<'a> {
     request_id: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ResourceBody<'a> {
     r#type: &'a str,
-    id: std::borrow::Cow<'a, str>,
+    #[schema(value_type = String)]
+    id: Cow<'a, str>,
 }
 
 impl<'a> DecisionBody<'a> {

@@ -3,11 +3,14 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use axum::{
+    Json,
     body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
     domain::{decision::BadRequest, permission::Permission, redact::redact},
@@ -16,7 +19,7 @@ use crate::{
 
 /// Why a request was not answered as asked. 5xx tell nothing of their cause; that is logged, once, with the request's id.
 #[derive(Debug, Clone)]
-pub enum ApiError {
+pub(super) enum ApiError {
     /// The shape of the request is wrong: 400.
     InvalidRequest {
         param: Option<String>,
@@ -57,7 +60,7 @@ pub enum ApiError {
 
 /// A denial: what the decision says, and the fields that an allow would have as well.
 #[derive(Debug, Clone)]
-pub struct Denial {
+pub(super) struct Denial {
     pub code: Box<str>,
     pub message: Box<str>,
     pub missing: Option<Permission>,
@@ -88,14 +91,12 @@ impl ApiError {
     }
 
     /// The number of the status, for records.
-    #[must_use]
-    pub fn status_code(&self) -> u16 {
+    pub(super) fn status_code(&self) -> u16 {
         self.status().as_u16()
     }
 
     /// The stable code: for a denial, the one that its policy names.
-    #[must_use]
-    pub fn code(&self) -> &str {
+    pub(super) fn code(&self) -> &str {
         match self {
             Self::Denied(denial) => &denial.code,
             _ => self.fixed_code(),
@@ -217,6 +218,62 @@ impl ApiError {
         }
         response
     }
+}
+
+/// The answer to a write that made something.
+pub(super) fn created(body: &impl Serialize) -> Response {
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    error: ErrorObject,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorObject {
+    /// Stable; `/docs/errors` explains each.
+    #[schema(example = "INVALID_REQUEST")]
+    code: String,
+    message: String,
+    request_id: String,
+    #[schema(example = "/docs/errors#INVALID_REQUEST")]
+    docs_url: String,
+    /// What of the request is wrong.
+    param: Option<String>,
+    details: Option<Value>,
+}
+
+/// The errors that every call shares, for the OpenAPI document.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "describes answers, is never one")]
+pub(super) enum Errors {
+    /// The shape of the request is wrong.
+    #[response(status = 400)]
+    InvalidRequest(#[to_schema] ErrorBody),
+    /// The credential is missing or not valid.
+    #[response(status = 401)]
+    Unauthenticated(#[to_schema] ErrorBody),
+    /// It may not do this.
+    #[response(status = 403)]
+    Denied(#[to_schema] ErrorBody),
+    /// There is nothing here.
+    #[response(status = 404)]
+    NotFound(#[to_schema] ErrorBody),
+    /// The state of things stands against it.
+    #[response(status = 409)]
+    Conflict(#[to_schema] ErrorBody),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] ErrorBody),
+    /// A value is not one that is accepted.
+    #[response(status = 422)]
+    Unprocessable(#[to_schema] ErrorBody),
+    /// Ask again; nothing was allowed.
+    #[response(status = 503)]
+    Unavailable(#[to_schema] ErrorBody),
 }
 
 /// The code of a request that does not fit the schema.

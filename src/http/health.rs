@@ -6,22 +6,27 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{error::ApiError, state::AppState};
+use super::{
+    error::{ApiError, ErrorBody},
+    state::AppState,
+};
 use crate::snapshot::PolicyFailure;
 
-/// `livez`: the process answers. Touches nothing.
+/// The process answers. Touches nothing.
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health", responses((status = 200, body = Live)))]
 pub(super) async fn livez() -> Json<Live> {
     Json(Live { status: "ok" })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Live {
     status: &'static str,
 }
 
 /// What `readyz` says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
     status: &'static str,
     revision: i64,
@@ -29,7 +34,7 @@ pub(super) struct Ready {
     policies: ReadyPolicies,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ReadyPolicies {
     digest: String,
     loaded_at: String,
@@ -37,7 +42,7 @@ struct ReadyPolicies {
 }
 
 /// A failed policy reload: the set before it stays in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FailureView {
     at: String,
     file: Option<String>,
@@ -51,7 +56,9 @@ impl From<&PolicyFailure> for FailureView {
     }
 }
 
-/// `readyz`: loaded and fresh. A failed policy reload leaves it 200: one bad edit must not drain every replica.
+/// Loaded and fresh. A failed policy reload leaves it 200: one bad edit must not drain every replica.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
+    responses((status = 200, body = Ready), (status = 503, body = ErrorBody)))]
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     if !app.keeper.is_ready() {
         return ApiError::NotReady.into_response();

@@ -50,9 +50,3 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
         Err(_) => Err(ApiError::invalid(None, "the body did not arrive whole")),
     }
 }
-
-/// Refuses a body where none belongs, so that nobody believes it was read.
-pub(super) async fn read_no_body(body: Body) -> Result<(), ApiError> {
-    let bytes = read_body(body, MANAGEMENT_LIMIT).await?;
-    if bytes.is_empty() { Ok(()) } else { Err(ApiError::invalid(None, "this call takes no body")) }
-}

@@ -2,6 +2,8 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use utoipa::openapi::OpenApi;
+
 use crate::{
     domain::{
         clock::Clock,
@@ -34,6 +36,24 @@ impl AppState {
     #[must_use]
     pub fn new(app: App) -> Self {
         Self(Arc::new(app))
+    }
+}
+
+/// The OpenAPI document, made once.
+#[derive(Clone)]
+pub(super) struct Document(Arc<OpenApi>);
+
+impl Document {
+    pub(super) fn new(document: OpenApi) -> Self {
+        Self(Arc::new(document))
+    }
+}
+
+impl Deref for Document {
+    type Target = OpenApi;
+
+    fn deref(&self) -> &OpenApi {
+        &self.0
     }
 }
 

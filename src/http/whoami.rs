@@ -6,10 +6,11 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Map;
+use utoipa::ToSchema;
 
 use super::{
     auth::{authenticate_key, bearer},
-    error::ApiError,
+    error::{ApiError, Errors},
     state::AppState,
 };
 use crate::domain::{
@@ -20,32 +21,39 @@ use crate::domain::{
 };
 
 /// A key about itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WhoAmI {
     key: WhoAmIKey,
     org: WhoAmIOrg,
     /// The permissions that would be allowed now on the key's own org, without a context.
+    #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WhoAmIKey {
+    #[schema(value_type = String)]
     id: KeyId,
+    #[schema(value_type = String)]
     name: Box<str>,
+    #[schema(value_type = String, example = "test")]
     environment: Environment,
+    #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
     created_at: String,
     expires_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WhoAmIOrg {
+    #[schema(value_type = String)]
     id: OrgId,
     name: String,
     suspended: bool,
 }
 
-/// `whoami`
+/// What the calling key is, and what it may do now on its own organization.
+#[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "decisions", responses((status = 200, body = WhoAmI), Errors))]
 pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) -> Result<Json<WhoAmI>, ApiError> {
     let token = bearer(request.headers())?;
     if !app.keeper.is_ready() {

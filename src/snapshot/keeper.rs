@@ -158,18 +158,15 @@ impl Keeper {
             let mut jitter = [0];
             self.random.fill(&mut jitter);
             tokio::time::sleep(POLL.mul_f64(1.0 - f64::from(jitter[0]) / 1_024.0)).await;
-            match self.poll().await {
-                Ok(()) if failing => {
-                    failing = false;
-                    tracing::info!(revision = self.current().revision(), "the database can be read again");
-                }
-                Ok(()) => {}
+            let polled = self.poll().await;
+            match &polled {
+                Ok(()) if failing => tracing::info!(revision = self.current().revision(), "the database can be read again"),
                 Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the database cannot be read; deciding from memory");
+                    tracing::warn!(error = error as &dyn std::error::Error, "the database cannot be read; deciding from memory");
                 }
-                Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
+            failing = polled.is_err();
         }
     }
 
@@ -197,7 +194,9 @@ impl Keeper {
             Changes::UpToDate => {}
             Changes::Apply { head, facts } => {
                 let mut rows = self.current().rows.clone();
-                facts.into_iter().for_each(|fact| rows.apply(fact, &mut lists));
+                for fact in facts {
+                    rows.apply(fact, &mut lists);
+                }
                 self.replace_rows(&rows, &head);
             }
             Changes::Reload => self.reload(&applied, &mut lists).await?,

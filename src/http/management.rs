@@ -1,0 +1,225 @@
+//! What every management call does before its own work: authenticate the admin, read the body, ask the policies.
+
+use std::{future::Future, str::FromStr};
+
+use axum::{
+    Json,
+    extract::{FromRequest, MatchedPath, Query, Request},
+    http::Uri,
+    middleware::Next,
+    response::Response,
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
+use tracing::{Instrument, field::Empty};
+use utoipa::ToSchema;
+
+use super::{
+    auth::{authenticate_admin, author, authorize_admin, bearer},
+    body::{Fields, missing, parse_object},
+    envelope::Envelope,
+    error::ApiError,
+    input::{MANAGEMENT_LIMIT, check_json, read_body},
+    state::AppState,
+};
+use crate::{
+    domain::{
+        admin::Admin,
+        audit::Author,
+        id::{Id, Kind, OrgId},
+        org::Org,
+    },
+    policy::{ManagementAction, Target},
+    store::{Listing, Page, StoreError, Written},
+    telemetry::TraceParent,
+};
+
+/// An authenticated management call: header shape, size, token and JSON are already in order.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub app: AppState,
+    pub admin: Admin,
+    envelope: Envelope,
+    body: Option<Fields>,
+    uri: Uri,
+}
+
+impl FromRequest<AppState> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        bearer(&parts.headers)?;
+        if !http_body::Body::is_end_stream(&body) {
+            check_json(&parts.headers)?;
+        }
+        let bytes = read_body(body, MANAGEMENT_LIMIT).await?;
+        let admin = authenticate_admin(app, &parts.headers).await?;
+        let body = if bytes.is_empty() { None } else { Some(parse_object(&bytes)?) };
+        let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
+        tracing::Span::current().record("admin.id", tracing::field::display(admin.id));
+        Ok(Self { app: app.clone(), admin, envelope, body, uri: parts.uri })
+    }
+}
+
+impl Call {
+    /// The fields of a body that must be there.
+    pub(super) fn fields(&mut self) -> Result<Fields, ApiError> {
+        self.body.take().ok_or_else(|| ApiError::invalid(None, "the body must be a JSON object"))
+    }
+
+    /// The fields of a body that may be left out.
+    pub(super) fn optional_fields(&mut self) -> Fields {
+        self.body.take().unwrap_or_default()
+    }
+
+    /// Refuses a body that says anything.
+    pub(super) fn no_fields(&mut self) -> Result<(), ApiError> {
+        self.optional_fields().finish()
+    }
+
+    /// Whether the policies let this admin do it.
+    pub(super) fn authorize(&self, action: ManagementAction, target: &Target) -> Result<(), ApiError> {
+        authorize_admin(&self.app, &self.admin, action, target)
+    }
+
+    /// Authorizes an action on an org that may not exist: who may not do it is not told which.
+    pub(super) async fn authorize_org(&self, action: ManagementAction, id: Option<OrgId>) -> Result<Org, ApiError> {
+        let org = match id {
+            Some(id) => self.app.store.find_org(id).await?,
+            None => None,
+        };
+        let target = match &org {
+            Some(org) => Target::Org { id: org.id, name: org.name.to_string(), suspended: org.suspension.is_some() },
+            None => Target::Org { id: id.unwrap_or(OrgId::NIL), name: String::new(), suspended: false },
+        };
+        self.authorize(action, &target)?;
+        org.ok_or(ApiError::NotFound)
+    }
+
+    /// On whose behalf the call writes.
+    pub(super) fn author(&self) -> Author {
+        author(&self.app, &self.admin, &self.envelope)
+    }
+
+    /// Runs a write to its end; when this returns, the own snapshot holds it.
+    pub(super) async fn commit<T, F, W>(&self, write: F) -> Result<Written<T>, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(AppState, Author) -> W,
+        W: Future<Output = Result<Written<T>, StoreError>> + Send + 'static,
+    {
+        Ok(self.app.keeper.commit(write(self.app.clone(), self.author())).await?)
+    }
+
+    /// Refuses a query that the call does not know.
+    pub(super) fn no_query(&self) -> Result<(), ApiError> {
+        match self.query()?.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(unknown_parameter(name)),
+        }
+    }
+
+    fn query(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&self.uri);
+        query.map(|Query(pairs)| pairs).map_err(|_| ApiError::invalid(None, "the query string cannot be read"))
+    }
+
+    /// `?limit=50` (1 to 200) and `&cursor=…`, which is bound to the list it came from.
+    pub(super) fn page<K: Kind>(&self, list: &str) -> Result<Page<Id<K>>, ApiError> {
+        let mut page = Page { limit: 50, after: None };
+        let mut seen = Vec::new();
+        for (name, value) in self.query()? {
+            if seen.contains(&name) {
+                return Err(ApiError::invalid(Some(&name), "the parameter occurs twice"));
+            }
+            match name.as_str() {
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=200).contains(limit) && !value.starts_with('+'));
+                    page.limit =
+                        limit.ok_or_else(|| ApiError::invalid(Some("limit"), "`limit` must be a number from 1 to 200"))?;
+                }
+                "cursor" => page.after = Some(read_cursor(list, &value)?),
+                _ => return Err(unknown_parameter(&name)),
+            }
+            seen.push(name);
+        }
+        Ok(page)
+    }
+}
+
+fn unknown_parameter(name: &str) -> ApiError {
+    ApiError::invalid(Some(name), "the call does not take this parameter")
+}
+
+fn read_cursor<K: Kind>(list: &str, cursor: &str) -> Result<Id<K>, ApiError> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let id = text.as_deref().and_then(|text| text.strip_prefix(list)?.strip_prefix(' ')?.parse().ok());
+    id.ok_or_else(|| ApiError::invalid(Some("cursor"), "`cursor` must be the `next_cursor` of this very list"))
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ListBody<V> {
+    data: Vec<V>,
+    /// Where the next page begins; `null` at the end.
+    next_cursor: Option<String>,
+}
+
+impl<V> ListBody<V> {
+    /// Shows a listing; the cursor names the list and the last id.
+    pub(super) fn new<T, K: Kind>(
+        list: &str,
+        listing: &Listing<T>,
+        id: impl Fn(&T) -> Id<K>,
+        view: impl Fn(&T) -> V,
+    ) -> Json<Self> {
+        let end = listing.items.last().filter(|_| listing.has_more);
+        let next_cursor = end.map(|item| BASE64_URL_SAFE_NO_PAD.encode(format!("{list} {}", id(item))));
+        Json(Self { data: listing.items.iter().map(view).collect(), next_cursor })
+    }
+}
+
+/// An id out of a path; any other text names nothing.
+pub(super) fn path_id<K: Kind>(text: &str) -> Option<Id<K>> {
+    Id::from_str(text).ok()
+}
+
+/// A required text field as a value of the domain.
+pub(super) fn required_field<T: FromStr<Err: std::fmt::Display>>(fields: &mut Fields, name: &'static str) -> Result<T, ApiError> {
+    let text = fields.text(name)?.ok_or_else(|| missing(name))?;
+    super::body::parse_field(name, &text)
+}
+
+/// An optional text field as a value of the domain.
+pub(super) fn optional_field<T: FromStr<Err: std::fmt::Display>>(
+    fields: &mut Fields,
+    name: &'static str,
+) -> Result<Option<T>, ApiError> {
+    fields.text(name)?.map(|text| super::body::parse_field(name, &text)).transpose()
+}
+
+/// A span for each management call, in the caller's trace.
+pub(super) async fn traced(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let method = request.method().clone();
+    let request_id = request.extensions().get::<Envelope>().map(|envelope| envelope.id.clone()).unwrap_or_default();
+    let span = tracing::info_span!(
+        "management",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = Empty,
+        claviger.request.id = &*request_id,
+        admin.id = Empty,
+    );
+    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse)
+    {
+        parent.adopt(&span);
+    }
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    response
+}
