@@ -1,4 +1,6 @@
 //! The one integration-test binary: claims about the product, made from outside.
+#![cfg(test)] // makes what supports tests test code too, so that it may unwrap
 
-#[cfg(test)] // makes helpers test code too, so that they may unwrap
+mod store;
+mod support;
 mod telemetry;

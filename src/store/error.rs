@@ -1,0 +1,91 @@
+//! What can go wrong in the store, and which of the engines' errors mean what.
+
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+    sqlite::SqliteError,
+};
+
+/// Why a call to the store failed. A write that failed changed nothing, unless it is [`StoreError::OutcomeUnknown`].
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("not found")]
+    NotFound,
+    /// What stands against the write, in a sentence for the caller.
+    #[error("{0}")]
+    Conflict(String),
+    /// The admin on whose behalf the write happens was revoked, or has another role by now.
+    #[error("the admin token is no longer valid")]
+    ActorGone,
+    #[error("the database cannot be used")]
+    Unavailable(#[source] sqlx::Error),
+    /// The connection broke during COMMIT: the write may or may not have happened.
+    #[error("the database did not say whether the write was committed")]
+    OutcomeUnknown,
+    /// A row holds what this program never writes.
+    #[error("a row of table `{table}` cannot be read: `{id}`: {problem}")]
+    Corrupt { table: &'static str, id: String, problem: String },
+    /// The schema is not the one that this program needs.
+    #[error("{0}")]
+    Schema(String),
+    /// The section `database` of the configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The database could not be opened.
+    #[error("{0}")]
+    Open(String),
+}
+
+/// The schema is missing altogether.
+pub(super) const NO_SCHEMA: &str = "the database has no schema yet; run `claviger migrate up`";
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let lacks_table = error.as_database_error().is_some_and(lacks_table);
+        if lacks_table { Self::Schema(NO_SCHEMA.to_owned()) } else { Self::Unavailable(error) }
+    }
+}
+
+impl StoreError {
+    /// A conflict, in a sentence for the caller.
+    pub(super) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::Conflict(sentence.into())
+    }
+
+    /// A unique index refused the row: a conflict, told by kind because SQLite names no constraint.
+    pub(super) fn of_insert(error: sqlx::Error, taken: impl FnOnce() -> String) -> Self {
+        let unique = error.as_database_error().is_some_and(DatabaseError::is_unique_violation);
+        if unique { Self::Conflict(taken()) } else { error.into() }
+    }
+
+    /// COMMIT failed: either surely rolled back, or nobody knows.
+    pub(super) fn of_commit(error: sqlx::Error) -> Self {
+        if error.as_database_error().is_some_and(is_rolled_back) {
+            return error.into();
+        }
+        tracing::error!(%error, "the outcome of a commit is unknown");
+        Self::OutcomeUnknown
+    }
+}
+
+fn lacks_table(error: &dyn DatabaseError) -> bool {
+    // SQLite has one code, 1, for every error in a statement.
+    error.try_downcast_ref::<SqliteError>().is_some_and(|error| error.message().starts_with("no such table"))
+        || error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| error.code() == "42P01")
+}
+
+/// Postgres answers COMMIT with an ERROR only before the commit record is written; after it, there is FATAL, PANIC or silence.
+/// SQLite: busy, locked, read-only, full and constraint come before the commit frame; an input/output error may come after it.
+fn is_rolled_back(error: &dyn DatabaseError) -> bool {
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return error.severity() == PgSeverity::Error;
+    }
+    matches!(sqlite_code(error), Some(5 | 6 | 8 | 13 | 19))
+}
+
+/// SQLite's primary result code, when the error is SQLite's.
+pub(super) fn sqlite_code(error: &dyn DatabaseError) -> Option<i32> {
+    let error = error.try_downcast_ref::<SqliteError>()?;
+    let extended: i32 = error.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}

@@ -1,0 +1,4 @@
+//! What the claims stand on: both databases, and callers.
+
+pub(crate) mod engines;
+pub(crate) mod postgres;
