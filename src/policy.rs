@@ -25,5 +25,6 @@ pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
 pub use entities::{Facts, Principal};
 pub use files::{PolicyFiles, SourceFile, SourceKind};
+pub use limits::MOST_BYTES;
 pub use management::{Action as ManagementAction, Target};
 pub use shipped::{SHIPPED, shipped};

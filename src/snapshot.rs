@@ -3,8 +3,10 @@
 //! A [`Snapshot`] is one moment and never changes. The [`Keeper`] holds the current one and makes the next: its maps share
 //! structure, so a write copies no map, and a request that took a snapshot never sees half a write.
 
+pub mod files;
 mod keeper;
 mod pool;
+pub mod reload;
 mod rows;
 
 use std::sync::Arc;

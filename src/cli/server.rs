@@ -1,0 +1,179 @@
+//! A running server: what `dev` and `serve` have in common.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+};
+
+use serde::Serialize;
+use tokio::{
+    net::{TcpListener, lookup_host},
+    signal::unix::{SignalKind, signal},
+};
+
+use super::{exit::Exit, failure::Failure};
+use crate::{
+    config::Config,
+    domain::{clock::Clock, random::Random},
+    http::{App, AppState, router, serve},
+    policy::{Engine, PolicyFiles},
+    snapshot::{
+        Keeper,
+        files::{self, PolicyDirs},
+        reload::Reload,
+    },
+    store::Store,
+    telemetry::{self, Telemetry},
+};
+
+/// Where the policies come from.
+#[derive(Debug)]
+pub(super) enum PolicySource {
+    /// Followed while the server runs.
+    Dirs(PolicyDirs),
+    /// Built into the binary.
+    Shipped,
+}
+
+impl PolicySource {
+    pub(super) fn read(&self) -> Result<PolicyFiles, Failure> {
+        match self {
+            Self::Dirs(dirs) => Ok(files::read(dirs)?),
+            Self::Shipped => Ok(crate::policy::shipped()),
+        }
+    }
+}
+
+/// What is there before the port is bound.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub config: Config,
+    pub store: Store,
+    pub engine: Engine,
+    pub files: PolicyFiles,
+    pub source: PolicySource,
+}
+
+impl Prepared {
+    /// Loads the policies, opens the store and brings its schema up to date.
+    pub(super) async fn new(config: Config, source: PolicySource, migrate: bool) -> Result<Self, Failure> {
+        let files = source.read()?;
+        let engine = Engine::load(&files, &config.policies.settings()?)?;
+        let store = Store::open(&config.database, Random::System).await?;
+        if migrate {
+            for migration in store.migrate().await? {
+                tracing::info!(migration, "the database schema was brought up to date");
+            }
+        } else if let Some(migration) = store.pending_migrations().await?.first() {
+            return Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`")));
+        }
+        Ok(Self { config, store, engine, files, source })
+    }
+
+    /// Takes the first snapshot and binds.
+    pub(super) async fn bind(self, telemetry: &Telemetry) -> Result<Server, Failure> {
+        let (clock, random) = (Clock::System, Random::System);
+        let keeper = Keeper::open(self.store.clone(), self.engine, clock.clone(), random.clone()).await?;
+        let listener = bind(&self.config.http.listen).await?;
+        let address = listener.local_addr()?;
+        let reload = match self.source {
+            PolicySource::Shipped => None,
+            PolicySource::Dirs(dirs) => {
+                let settings = self.config.policies.settings()?;
+                Some(Reload { keeper: keeper.clone(), clock: clock.clone(), dirs, settings, live: self.files })
+            }
+        };
+        let app = AppState::new(App {
+            store: self.store,
+            keeper,
+            clock,
+            random,
+            prefix: self.config.keys.prefix()?,
+            peppers: self.config.keys.peppers()?,
+            recorder: telemetry.recorder(),
+        });
+        tracing::info!(%address, "listening");
+        Ok(Server { listener, address, app, reload })
+    }
+}
+
+/// Bound, with a first snapshot; connections wait until it runs.
+#[derive(Debug)]
+pub(super) struct Server {
+    listener: TcpListener,
+    pub address: SocketAddr,
+    app: AppState,
+    reload: Option<Reload>,
+}
+
+impl Server {
+    /// The base URL.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::spawn(self.app.keeper.clone().follow());
+        if let Some(reload) = self.reload {
+            tokio::spawn(reload.follow());
+        }
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+            }
+        };
+        serve(self.listener, router(&self.app), stop).await;
+        self.app.store.close().await;
+        Ok(Exit::Ok)
+    }
+}
+
+/// The addresses that a setting names.
+pub(super) async fn addresses(listen: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let found = lookup_host(listen).await.map(Iterator::collect);
+    found.map_err(|_| {
+        Failure::usage(format!("`{listen}` is no address to listen on; give host and port, for example `127.0.0.1:8080`"))
+    })
+}
+
+async fn bind(listen: &str) -> Result<TcpListener, Failure> {
+    let addresses = addresses(listen).await?;
+    TcpListener::bind(&*addresses).await.map_err(|error| {
+        Failure::failed(match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!("`{listen}` is taken by another process; stop it, or choose another port with `--listen` (port 0 finds a free one)")
+            }
+            io::ErrorKind::PermissionDenied => format!("this user may not listen on `{listen}`; choose a port above 1023"),
+            _ => format!("cannot listen on `{listen}`: {error}"),
+        })
+    })
+}
+
+/// Runs an async command to its end, with telemetry around it that is flushed whatever happens.
+pub(super) fn with_telemetry<F>(config: &Config, command: impl FnOnce(Telemetry) -> F) -> Result<Exit, Failure>
+where
+    F: Future<Output = (Result<Exit, Failure>, Telemetry)>,
+{
+    runtime()?.block_on(async {
+        let telemetry = telemetry::start(&config.log, &config.trace, &Clock::System, &Random::System)?;
+        let (result, telemetry) = command(telemetry).await;
+        telemetry.shutdown().await;
+        result
+    })
+}
+
+/// The runtime of a command: a worker for each core.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Writes the one line that scripts wait for.
+pub(super) fn announce(ready: &impl Serialize) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let line = serde_json::to_string(ready).map_err(Failure::failed)?;
+    writeln!(stdout, "{line}")?;
+    Ok(stdout.flush()?)
+}
