@@ -36,13 +36,16 @@ pub enum StoreError {
     Open(String),
 }
 
-/// The schema is missing altogether.
-pub(super) const NO_SCHEMA: &str = "the database has no schema yet; run `claviger migrate up`";
+/// The schema, or a part of it, is missing.
+pub(super) const NO_SCHEMA: &str = "the database lacks tables that this claviger needs; run `claviger migrate up`";
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let lacks_table = error.as_database_error().is_some_and(lacks_table);
-        if lacks_table { Self::Schema(NO_SCHEMA.to_owned()) } else { Self::Unavailable(error) }
+        if error.as_database_error().is_some_and(lacks_schema) {
+            Self::Schema(NO_SCHEMA.to_owned())
+        } else {
+            Self::Unavailable(error)
+        }
     }
 }
 
@@ -68,10 +71,12 @@ impl StoreError {
     }
 }
 
-fn lacks_table(error: &dyn DatabaseError) -> bool {
+fn lacks_schema(error: &dyn DatabaseError) -> bool {
     // SQLite has one code, 1, for every error in a statement.
-    error.try_downcast_ref::<SqliteError>().is_some_and(|error| error.message().starts_with("no such table"))
-        || error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| error.code() == "42P01")
+    let sqlite = |text: &str| text.starts_with("no such") || text.contains("has no column named");
+    error.try_downcast_ref::<SqliteError>().is_some_and(|error| sqlite(error.message()))
+        // Undefined table, undefined column.
+        || error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| matches!(error.code(), "42P01" | "42703"))
 }
 
 /// Postgres answers COMMIT with an ERROR only before the commit record is written; after it, there is FATAL, PANIC or silence.

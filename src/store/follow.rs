@@ -37,6 +37,7 @@ impl Store {
     /// Streams every org, then every key, as of one moment; secrets that ended more than a day before `at` are left out.
     pub async fn load(&self, at: Timestamp, sink: &mut (dyn FnMut(Fact) + Send)) -> Result<Head, StoreError> {
         const ORGS: &str = select_org_facts!("ORDER BY id");
+        // SQLite compares the times as text, which is their order: RFC 3339, UTC, four digits of a year.
         const KEYS: &str = select_key_facts!("AND (s.expires_at IS NULL OR s.expires_at > $1)");
         let since = Moment(Timestamp::from_millis(at.as_millis().saturating_sub(GRACE_MS)));
         let mut tx = self.begin_read().await?;

@@ -22,27 +22,22 @@ const READERS: u32 = 8;
 
 /// A writer that was stopped in mid-transaction must not hold up the others for ever, and a 2xx must survive a crash of the
 /// database even where somebody set `synchronous_commit` to `off` (stronger settings are left alone).
-const SESSION: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '15s'; \
+const WRITER: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '15s'; \
      SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 pub(super) async fn open(options: PgConnectOptions) -> Result<Pools<Postgres>, StoreError> {
-    let options = options.application_name("claviger");
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("claviger") };
     // A pool answers a refused connection with a plain timeout; one connection of its own says what is wrong.
     match timeout(ACQUIRE, options.connect()).await {
         Ok(Ok(connection)) => connection.close().await?,
         Ok(Err(error)) => return Err(explain(&options, &error)),
         Err(_) => return Err(refused(&options, "does not answer within 2 s; start it or correct database.url")),
     }
-    let pool = |connections| {
-        PoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE)
-            .after_connect(|connection: &mut PgConnection, _| {
-                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
-            })
-            .connect_lazy_with(options.clone())
-    };
-    Ok(Pools { writer: pool(WRITERS), reader: pool(READERS) })
+    let pool = |connections| PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+    let writer = pool(WRITERS)
+        .after_connect(|connection: &mut PgConnection, _| Box::pin(async move { connection.execute(WRITER).await.map(drop) }));
+    Ok(Pools { writer: writer.connect_lazy_with(options.clone()), reader: pool(READERS).connect_lazy_with(options) })
 }
 
 fn explain(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {

@@ -171,6 +171,7 @@ async fn another_history_means_a_reload() {
         let other = "0".repeat(32);
         assert!(reloads(&bed, &Head { epoch: other.clone(), ..head.clone() }).await);
         assert!(reloads(&bed, &Head { epoch: other.clone(), revision: 1, ..head.clone() }).await);
+        assert!(reloads(&bed, &Head { epoch: other.clone(), revision: 0, tag: None }).await);
         assert!(reloads(&bed, &Head { revision: 3, ..head.clone() }).await);
         assert!(reloads(&bed, &Head { tag: Some(other.clone()), ..head.clone() }).await);
         assert!(reloads(&bed, &Head { revision: 1, tag: Some(other), ..head.clone() }).await);

@@ -34,18 +34,39 @@ async fn a_commit_that_the_database_refuses_changed_nothing() {
 }
 
 #[tokio::test]
-async fn a_write_to_a_database_that_is_locked_or_read_only_is_unavailable_and_works_afterwards() {
+async fn a_write_that_the_database_refuses_is_unavailable_and_works_afterwards() {
     let [sqlite, postgres] = engines().await;
-    postgres.execute("ALTER TABLE org ADD CONSTRAINT closed CHECK (false)").await;
-    sqlite.execute("CREATE TRIGGER closed BEFORE INSERT ON org BEGIN SELECT RAISE(ABORT, 'closed'); END").await;
-    for (bed, open) in [(&sqlite, "DROP TRIGGER closed"), (&postgres, "ALTER TABLE org DROP CONSTRAINT closed")] {
+    let refuse = |how| format!("CREATE TRIGGER closed BEFORE INSERT ON org BEGIN SELECT RAISE({how}, 'closed'); END");
+    let check = "ALTER TABLE org ADD CONSTRAINT closed CHECK (false)".to_owned();
+    for (bed, close, open) in [
+        (&sqlite, refuse("ABORT"), "DROP TRIGGER closed"),
+        // SQLite ends the whole transaction by itself, as it does when the disk is full.
+        (&sqlite, refuse("ROLLBACK"), "DROP TRIGGER closed"),
+        (&postgres, check, "ALTER TABLE org DROP CONSTRAINT closed"),
+    ] {
+        bed.execute(&close).await;
+        let before = bed.store.head().await.unwrap().revision;
         for _ in 0..12 {
             let result = bed.store.create_org(&author(0), new_org("a")).await;
             assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
         }
         bed.execute(open).await;
-        assert_eq!(bed.store.create_org(&author(0), new_org("a")).await.unwrap().revision, 1);
+        assert_eq!(bed.store.create_org(&author(0), new_org(&format!("o{before}"))).await.unwrap().revision, before + 1);
     }
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_a_column_says_what_to_run() {
+    on_both_engines(|bed| async move {
+        bed.execute("ALTER TABLE org RENAME COLUMN name TO title").await;
+        for error in [
+            bed.store.create_org(&author(0), new_org("a")).await.unwrap_err(),
+            bed.store.find_org_by_slug(&"a".parse().unwrap()).await.unwrap_err(),
+        ] {
+            assert!(matches!(&error, StoreError::Schema(text) if text.contains("claviger migrate up")), "{error:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

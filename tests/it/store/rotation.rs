@@ -99,6 +99,19 @@ async fn finishing_a_rotation_ends_all_but_the_newest_secret() {
 }
 
 #[tokio::test]
+async fn a_secret_that_has_ended_is_not_ended_again() {
+    on_both_engines(|bed| async move {
+        let key = bed.key(bed.org("acme").await.id).await;
+        let rotated = bed.rotate(&key, 10, 100).await;
+        for ms in [110, 120] {
+            let finished = bed.store.finish_rotation(&author(ms), key.id).await.unwrap();
+            assert_eq!((&finished.value, finished.changed), (&rotated, false));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_disabled_or_expired_key_is_not_rotated() {
     on_both_engines(|bed| async move {
         let key = bed.key(bed.org("acme").await.id).await;

@@ -1,6 +1,6 @@
 //! Both databases, fresh and migrated: every claim about the store is made on each.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use claviger::{
     domain::{
@@ -29,12 +29,12 @@ pub(crate) struct Bed {
     pub(crate) store: Store,
     pub(crate) random: Random,
     /// Where the SQLite file lies.
-    pub(crate) directory: Option<TempDir>,
+    pub(crate) directory: Option<Arc<TempDir>>,
 }
 
 /// Both engines.
 pub(crate) async fn engines() -> [Bed; 2] {
-    let directory = TempDir::new().unwrap();
+    let directory = Arc::new(TempDir::new().unwrap());
     let sqlite = format!("sqlite:{}", directory.path().join("claviger.db").display());
     [Bed::new("sqlite", sqlite, Some(directory)).await, Bed::new("postgres", postgres_url().await, None).await]
 }
@@ -44,8 +44,11 @@ pub(crate) async fn on_both_engines<F: Future<Output = ()>>(claim: impl Fn(Bed) 
     for bed in engines().await {
         eprintln!("on {}", bed.name);
         let (name, url, store) = (bed.name, bed.url.clone(), bed.store.clone());
+        // A claim takes of the bed what it names; the directory must stay all the same.
+        let directory = bed.directory.clone();
         claim(bed).await;
         store.close().await;
+        drop(directory);
         if name == "postgres" {
             drop_database(&url).await;
         }
@@ -88,7 +91,7 @@ pub(crate) fn new_key(text: &str) -> NewKey {
 }
 
 impl Bed {
-    async fn new(name: &'static str, url: String, directory: Option<TempDir>) -> Self {
+    async fn new(name: &'static str, url: String, directory: Option<Arc<TempDir>>) -> Self {
         let random = Random::default();
         let store = Store::open(&config(&url), random.clone()).await.unwrap();
         store.migrate().await.unwrap();

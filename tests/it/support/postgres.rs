@@ -22,7 +22,7 @@ const SCRIPT: &str = r#"
     trap 'rm -rf "$dir"' EXIT
     make() { "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync "$@" >>"$dir/log" 2>&1; }
     make --locale-provider=icu --icu-locale=en-US --locale=C || make --locale=C || { cat "$dir/log"; exit 1; }
-    options="-h 127.0.0.1 -p $port -k $dir -c fsync=off -c max_connections=300 -c shared_buffers=32MB"
+    options="-h 127.0.0.1 -p $port -k $dir -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=300 -c shared_buffers=32MB"
     "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -o "$options" -w start >/dev/null 2>&1 || { cat "$dir/log"; exit 1; }
     echo ready
     cat >/dev/null
@@ -83,8 +83,8 @@ fn start_on(bin: &Path, port: u16) -> Result<Child, String> {
     let mut command = unprivileged();
     command.args(["sh", "-c", SCRIPT, "sh"]).arg(bin).arg(port.to_string());
     // Ctrl-C is for the tests; the script must live on to clean up.
-    command.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    command.current_dir("/").process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     output.read_line(&mut first).unwrap();
@@ -93,6 +93,7 @@ fn start_on(bin: &Path, port: u16) -> Result<Child, String> {
     }
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
     child.wait().unwrap();
     Err(first + &rest)
 }
