@@ -13,6 +13,8 @@ pub enum SourceKind {
     Schema,
     /// `policies/guards.yaml`
     Guards,
+    /// `policies/tests/**`: never part of a live set.
+    Tests,
 }
 
 /// One live file: its path as people know it, and its text.
