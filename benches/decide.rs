@@ -1,4 +1,5 @@
 //! What one decision costs inside the engine, by the number of policies: sliced, it must not depend on it.
+#![expect(clippy::expect_used, reason = "a bench ends on the spot when it cannot measure")]
 
 use std::{hint::black_box, sync::Arc};
 

@@ -4,6 +4,7 @@ mod demo;
 mod dev;
 pub mod exit;
 mod failure;
+pub mod policy;
 mod serve;
 mod server;
 pub mod streams;
@@ -26,6 +27,7 @@ pub struct Cli {
 enum Command {
     Dev(dev::DevArgs),
     Serve(serve::ServeArgs),
+    Policy(policy::PolicyArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -34,6 +36,7 @@ pub fn run(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(args),
+        Command::Policy(args) => Ok(policy::run(args)),
     };
     done.unwrap_or_else(|failure: Failure| {
         // When stderr is gone, the exit code is all that is left.

@@ -4,11 +4,13 @@
 //! files → limits → schema, parse → validate → supply → slice → guards → Engine
 //! ```
 
+mod cases;
 mod decide;
 mod diagnostic;
 mod engine;
 mod entities;
 mod files;
+mod format;
 mod guards;
 mod limits;
 mod load;
@@ -20,11 +22,13 @@ mod slice;
 #[cfg(test)]
 mod tests;
 
+pub use cases::{Asked, Case, CaseResult, Expected, Outcome, Suite};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
 pub use entities::{Facts, Principal};
 pub use files::{PolicyFiles, SourceFile, SourceKind};
+pub use format::format;
 pub use limits::MOST_BYTES;
 pub use management::{Action as ManagementAction, Target};
 pub use shipped::{SHIPPED, shipped};

@@ -62,7 +62,7 @@ async fn authorize(Json(_): Json<Question>) -> Json<Answer> {
 }
 
 /// Serves the floor until the process is ended; prints the ready line of `claviger serve`.
-pub async fn serve() {
+pub(crate) async fn serve() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
     let address = listener.local_addr().expect("a bound listener has an address");
     println!("{{\"url\":\"http://{address}\"}}");

@@ -9,7 +9,7 @@ const ACTIONS: [&str; 6] = ["classify:create", "credits:read", "jobs:read", "res
 
 /// The shipped set with rules added, until keys have `count` policies (the two that carry the product among them).
 /// Up to 6 of the added rules are for shipped actions, one each; the others are for actions of their own.
-pub fn set(count: usize) -> PolicyFiles {
+pub(crate) fn set(count: usize) -> PolicyFiles {
     let (mut policies, mut schema) = (String::new(), String::new());
     for index in 0..count.saturating_sub(2) {
         let action = ACTIONS.get(index).map_or_else(|| format!("extra:{index}"), |name| (*name).to_owned());

@@ -6,11 +6,12 @@ use std::{str::FromStr, sync::Arc};
 use serde_json::Value;
 
 use super::{
+    cases::Suite,
     decide::{self, NOW, Object, Question},
     diagnostic::{Diagnostic, LoadError},
     engine::Engine,
     entities::{Facts, Principal},
-    files::PolicyFiles,
+    files::{PolicyFiles, SourceFile, SourceKind},
     management::{self, Action, Target},
     sample::Variant,
     schema::{ORG, uid},
@@ -25,10 +26,13 @@ use crate::domain::{
 };
 
 /// A moment that lies after every sample key's creation and before its expiry.
-const NOON: i64 = 1_795_521_600_000;
+pub(super) const NOON: i64 = 1_795_521_600_000;
+
+/// Broken cases of `guards.yaml` in one report.
+const MOST_REPORTED: usize = 20;
 
 /// Checks every guard and says which policy set's author broke which.
-pub(super) fn check(engine: &Engine, _files: &PolicyFiles) -> Result<(), LoadError> {
+pub(super) fn check(engine: &Engine, files: &PolicyFiles) -> Result<(), LoadError> {
     let mut problems = Vec::new();
     let cast = Cast::new(engine)?;
     let mut allowed_somewhere = false;
@@ -44,7 +48,14 @@ pub(super) fn check(engine: &Engine, _files: &PolicyFiles) -> Result<(), LoadErr
         let problem = broken("no key is allowed anything", "some action must be allowed to a key that holds every permission");
         return Err(problem.into());
     }
-    LoadError::check(check_admins(engine))
+    LoadError::check(check_admins(engine))?;
+    files.of(SourceKind::Guards).try_for_each(|file| check_suite(engine, file))
+}
+
+/// The guards that a team adds in `policies/guards.yaml`: every case must hold.
+fn check_suite(engine: &Engine, file: &SourceFile) -> Result<(), LoadError> {
+    let broken = Suite::parse(file)?.broken(engine, MOST_REPORTED)?;
+    LoadError::check(broken.into_iter().map(|problem| problem.help(format!("`{}` guards every load", file.path))).collect())
 }
 
 fn broken(what: &str, rule: &str) -> Diagnostic {

@@ -22,9 +22,9 @@ use super::{
 use crate::domain::permission::Permission;
 
 /// Cedar's parser and validator recurse; within [`super::limits`] they need less than this much stack.
-const STACK: usize = 512 * 1024 * 1024;
+pub(super) const STACK: usize = 512 * 1024 * 1024;
 /// What a request thread has. Guards run on as much, so that a policy too deep to evaluate there is found here.
-const REQUEST_STACK: usize = 2 * 1024 * 1024;
+pub(super) const REQUEST_STACK: usize = 2 * 1024 * 1024;
 
 impl Engine {
     /// Loads a policy set: parse, `@id` checks, strict validation without errors and warnings, what the server can
@@ -48,7 +48,7 @@ impl Engine {
 }
 
 /// Runs a stage on a thread of its own with so much stack; a panic there is a failed load.
-fn on_stack<T: Send>(bytes: usize, stage: impl FnOnce() -> T + Send) -> Result<T, LoadError> {
+pub(super) fn on_stack<T: Send>(bytes: usize, stage: impl FnOnce() -> T + Send) -> Result<T, LoadError> {
     let failed = |what: &str| LoadError::from(Diagnostic::general(what));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("policy-load".into()).stack_size(bytes).spawn_scoped(scope, stage);

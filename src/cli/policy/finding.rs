@@ -1,0 +1,150 @@
+//! One thing that is wrong, in the four forms that it can be written in.
+
+use std::io::{self, Write as _};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use serde::Serialize;
+
+use super::Format;
+use crate::{
+    cli::{exit::Exit, streams::Streams},
+    policy::{Diagnostic, LoadError},
+    snapshot::files::ReadError,
+};
+
+/// A diagnostic with everything that a report says about it.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    severity: &'static str,
+    message: String,
+    help: Option<String>,
+    /// The `@id` of the policy that it is about.
+    policy: Option<String>,
+    file: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    #[serde(skip)]
+    source: Box<dyn miette::Diagnostic>,
+}
+
+/// What has no place in a file's text.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+struct Placeless {
+    message: String,
+    #[help]
+    help: Option<String>,
+}
+
+impl From<&Diagnostic> for Finding {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        let (line, column) = diagnostic.position().unzip();
+        Self {
+            severity: "error",
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+            policy: diagnostic.policy.clone(),
+            file: diagnostic.file().map(str::to_owned),
+            line,
+            column,
+            source: Box::new(diagnostic.clone()),
+        }
+    }
+}
+
+impl From<&ReadError> for Finding {
+    fn from(error: &ReadError) -> Self {
+        let help = match error {
+            ReadError::NoDirectory(_) => {
+                Some("name another one with `--policies DIR` or `--schema DIR`; `claviger init` writes a set to start from")
+            }
+            ReadError::NoUtf8 { .. } => Some("save the file as UTF-8"),
+            _ => None,
+        };
+        let (message, help) = (error.to_string(), help.map(str::to_owned));
+        let source = Box::new(Placeless { message: message.clone(), help: help.clone() });
+        Self { severity: "error", message, help, policy: None, file: None, line: None, column: None, source }
+    }
+}
+
+/// The findings of a failed load.
+pub(super) fn of_load(error: &LoadError) -> Vec<Finding> {
+    error.diagnostics().map(Finding::from).collect()
+}
+
+/// A directory that is not there is a wrong flag; a file that the server could not read is a set that it would not load.
+pub(super) const fn exit_of(error: &ReadError) -> Exit {
+    match error {
+        ReadError::NoDirectory(_) => Exit::Usage,
+        ReadError::Unreadable { .. } => Exit::Failed,
+        ReadError::NoFile(_)
+        | ReadError::NoUtf8 { .. }
+        | ReadError::NoUtf8Name(_)
+        | ReadError::TooLarge(_)
+        | ReadError::TooDeep(_) => Exit::Negative,
+    }
+}
+
+/// Writes the findings; as JSON they are part of a document that the command writes itself.
+pub(super) fn write_all(findings: &[Finding], format: Format, streams: &mut Streams<'_>) -> io::Result<()> {
+    findings.iter().try_for_each(|finding| match format {
+        Format::Human => finding.write_human(streams),
+        Format::Plain => finding.write_plain(streams),
+        Format::Github => {
+            let place = finding.file.as_deref().zip(finding.line.zip(finding.column));
+            let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+            write_annotation(streams, place, &format!("{}{help}", finding.message))
+        }
+        Format::Json => Ok(()),
+    })
+}
+
+impl Finding {
+    fn write_human(&self, streams: &mut Streams<'_>) -> io::Result<()> {
+        let color = streams.err.has_color();
+        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(streams.width);
+        let mut text = String::new();
+        match handler.render_report(&mut text, &*self.source) {
+            Ok(()) => writeln!(streams.err, "{text}"),
+            Err(_) => self.write_plain(streams),
+        }
+    }
+
+    fn write_plain(&self, streams: &mut Streams<'_>) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            write!(streams.err, "{file}:")?;
+            if let (Some(line), Some(column)) = (self.line, self.column) {
+                write!(streams.err, "{line}:{column}:")?;
+            }
+            write!(streams.err, " ")?;
+        }
+        writeln!(streams.err, "error: {}", self.message)?;
+        match &self.help {
+            Some(help) => writeln!(streams.err, "  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A workflow command of GitHub Actions. What it says must not be able to end it and begin another.
+pub(super) fn write_annotation(
+    streams: &mut Streams<'_>,
+    place: Option<(&str, (usize, usize))>,
+    message: &str,
+) -> io::Result<()> {
+    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    match place {
+        Some((file, (line, column))) => {
+            let file = escape(file).replace(':', "%3A").replace(',', "%2C");
+            writeln!(streams.out, "::error file={file},line={line},col={column}::{}", escape(message))
+        }
+        None => writeln!(streams.out, "::error::{}", escape(message)),
+    }
+}
+
+/// One JSON document on the stream for data.
+pub(super) fn write_json(streams: &mut Streams<'_>, document: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut streams.out, document)?;
+    writeln!(streams.out)
+}

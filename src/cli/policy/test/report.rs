@@ -1,0 +1,171 @@
+//! How a test run is told.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        policy::finding::{self, Finding},
+        streams::Streams,
+    },
+    policy::{CaseResult, Outcome},
+};
+
+/// What came out of a run.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pub tests: Vec<Tested>,
+    pub filtered_out: usize,
+    /// What kept the policies or a suite from being run at all.
+    pub findings: Vec<Finding>,
+}
+
+/// One case of one suite.
+#[derive(Debug)]
+pub(super) struct Tested {
+    /// `file: case`
+    pub name: String,
+    pub file: String,
+    pub result: CaseResult,
+}
+
+impl Run {
+    pub(super) fn failed(&self) -> usize {
+        self.failures().count()
+    }
+
+    fn failures(&self) -> impl Iterator<Item = &Tested> {
+        self.tests.iter().filter(|test| !test.result.passed())
+    }
+}
+
+pub(super) fn write_human(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
+    let count = run.tests.len();
+    writeln!(streams.out, "running {count} {}", if count == 1 { "case" } else { "cases" })?;
+    for test in &run.tests {
+        let passed = test.result.passed();
+        let verdict = streams.out.verdict(passed, if passed { "ok" } else { "FAILED" });
+        writeln!(streams.out, "test {} ... {verdict}", test.name)?;
+    }
+    if run.failed() > 0 {
+        writeln!(streams.out, "\nfailures:\n")?;
+    }
+    for test in run.failures() {
+        let result = &test.result;
+        let (line, column) = result.position;
+        writeln!(streams.out, "---- {}\n  at {}:{line}:{column}", test.name, test.file)?;
+        writeln!(
+            streams.out,
+            "  expected: {}\n       got: {}\n  decided by: {}",
+            result.expected,
+            result.got,
+            deciders(&result.got)
+        )?;
+        for difference in &result.differences {
+            writeln!(streams.out, "  - {difference}")?;
+        }
+        writeln!(streams.out)?;
+    }
+    let filtered = if run.filtered_out > 0 { format!("; {} filtered out", run.filtered_out) } else { String::new() };
+    let gap = if run.failed() > 0 { "" } else { "\n" };
+    writeln!(streams.out, "{gap}{} passed; {} failed{filtered}", count - run.failed(), run.failed())
+}
+
+fn deciders(got: &Outcome) -> String {
+    if got.policies.is_empty() { "no policy".to_owned() } else { got.policies.join(", ") }
+}
+
+pub(super) fn write_annotations(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
+    run.failures().try_for_each(|test| {
+        let result = &test.result;
+        let message = format!("{}: {} (decided by {})", result.name, result.differences.join("; "), deciders(&result.got));
+        finding::write_annotation(streams, Some((&test.file, result.position)), &message)
+    })
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    passed: usize,
+    failed: usize,
+    filtered_out: usize,
+    tests: Vec<TestView<'a>>,
+    diagnostics: &'a [Finding],
+}
+
+#[derive(Serialize)]
+struct TestView<'a> {
+    file: &'a str,
+    name: &'a str,
+    line: usize,
+    column: usize,
+    passed: bool,
+    expected: ExpectedView<'a>,
+    got: OutcomeView<'a>,
+    differences: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ExpectedView<'a> {
+    decision: &'static str,
+    reason: &'a [String],
+    policies: Option<&'a BTreeSet<String>>,
+    code: Option<&'a str>,
+    errors: usize,
+}
+
+#[derive(Serialize)]
+struct OutcomeView<'a> {
+    decision: &'static str,
+    policies: Vec<&'a str>,
+    code: Option<&'a str>,
+    missing_permission: Option<&'a str>,
+    errors: usize,
+    detail: Option<&'a str>,
+}
+
+pub(super) fn write_json(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
+    let failed = run.failed();
+    let report = Report {
+        ok: failed == 0 && run.findings.is_empty() && !run.tests.is_empty(),
+        passed: run.tests.len() - failed,
+        failed,
+        filtered_out: run.filtered_out,
+        tests: run.tests.iter().map(view).collect(),
+        diagnostics: &run.findings,
+    };
+    finding::write_json(streams, &report)
+}
+
+fn view(test: &Tested) -> TestView<'_> {
+    let (expected, got) = (&test.result.expected, &test.result.got);
+    let (line, column) = test.result.position;
+    TestView {
+        file: &test.file,
+        name: &test.result.name,
+        line,
+        column,
+        passed: test.result.passed(),
+        expected: ExpectedView {
+            decision: expected.effect(),
+            reason: &expected.reason,
+            policies: expected.policies.as_ref(),
+            code: expected.code.as_deref(),
+            errors: expected.errors,
+        },
+        got: OutcomeView {
+            decision: got.effect(),
+            policies: got.policies.iter().map(AsRef::as_ref).collect(),
+            code: got.code.as_deref(),
+            missing_permission: got.missing_permission.as_deref(),
+            errors: got.errors,
+            detail: got.detail.as_deref(),
+        },
+        differences: &test.result.differences,
+    }
+}
