@@ -22,7 +22,7 @@ mod slice;
 #[cfg(test)]
 mod tests;
 
-pub use cases::{Asked, Case, CaseResult, Expected, Outcome, Suite};
+pub use cases::{Asked, Case, CaseResult, Expected, Missing, Outcome, Suite};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};

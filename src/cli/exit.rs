@@ -25,12 +25,6 @@ impl Exit {
     pub const fn code(self) -> u8 {
         self as u8
     }
-
-    /// The worse of two: what a command says that did several things.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        if self == Self::Ok { other } else { self }
-    }
 }
 
 impl From<Exit> for ExitCode {

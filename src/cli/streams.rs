@@ -78,3 +78,15 @@ pub fn with_stdio<T>(run: impl FnOnce(&mut Streams<'_>) -> io::Result<T>, failed
         failed
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_go_to_terminals_only() {
+        let mut writer = Vec::new();
+        assert_eq!(Stream::terminal(&mut writer, false).verdict(true, "ok"), "ok");
+        assert_eq!(Stream { writer: &mut writer, color: true }.verdict(false, "FAILED"), "\u{1b}[31mFAILED\u{1b}[0m");
+    }
+}

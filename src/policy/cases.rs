@@ -41,7 +41,7 @@ mod outcome;
 mod tests;
 mod yaml;
 
-pub use outcome::{Expected, Outcome};
+pub use outcome::{Expected, Missing, Outcome};
 
 use self::{
     cast::Cast,

@@ -55,7 +55,12 @@ pub(super) fn check(engine: &Engine, files: &PolicyFiles) -> Result<(), LoadErro
 /// The guards that a team adds in `policies/guards.yaml`: every case must hold.
 fn check_suite(engine: &Engine, file: &SourceFile) -> Result<(), LoadError> {
     let broken = Suite::parse(file)?.broken(engine, MOST_REPORTED)?;
-    LoadError::check(broken.into_iter().map(|problem| problem.help(format!("`{}` guards every load", file.path))).collect())
+    LoadError::check(
+        broken
+            .into_iter()
+            .map(|problem| problem.help(format!("`{}` guards every load; a set that breaks it is never loaded", file.path)))
+            .collect(),
+    )
 }
 
 fn broken(what: &str, rule: &str) -> Diagnostic {

@@ -30,12 +30,28 @@ pub enum ReadError {
     NoFile(PathBuf),
     #[error("`{}` is no UTF-8: the byte at offset {offset} fits no character", .path.display())]
     NoUtf8 { path: PathBuf, offset: usize },
-    #[error("`{}` has a name that is no UTF-8", .0.display())]
-    NoUtf8Name(PathBuf),
+    /// Names are shown in diagnostics and logs.
+    #[error("{0:?} has a name that is no UTF-8 or holds control characters")]
+    BadName(PathBuf),
     #[error("`{}` goes past the {MOST_BYTES} bytes that all files together may hold", .0.display())]
     TooLarge(PathBuf),
     #[error("`{}` is nested too deeply; does a link lead back to it?", .0.display())]
     TooDeep(PathBuf),
+}
+
+impl ReadError {
+    /// The file that it is about, when it is about one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::NoFile(path)
+            | Self::TooLarge(path)
+            | Self::BadName(path)
+            | Self::NoUtf8 { path, .. }
+            | Self::Unreadable { path, .. } => Some(path),
+            Self::NoDirectory(_) | Self::TooDeep(_) => None,
+        }
+    }
 }
 
 /// Folders inside the tests folder; a link that leads back up ends here.
@@ -106,6 +122,7 @@ fn read_tree(dir: &Path, depth: usize, budget: &mut usize, files: &mut Vec<Sourc
     for path in entries(dir)? {
         let metadata = fs::metadata(&path).map_err(|cause| ReadError::Unreadable { path: path.clone(), cause })?;
         if metadata.is_dir() {
+            printable_name(&path)?;
             read_tree(&path, depth - 1, budget, files)?;
         } else if has_extension(&path.to_string_lossy(), &["yaml", "yml"]) {
             files.push(read_file(&path, SourceKind::Tests, &metadata, budget)?);
@@ -131,6 +148,12 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
     Ok(paths)
 }
 
+/// A name that can stand in a line of a report.
+fn printable_name(path: &Path) -> Result<&str, ReadError> {
+    let name = path.file_name().and_then(OsStr::to_str).filter(|name| !name.chars().any(char::is_control));
+    name.ok_or_else(|| ReadError::BadName(path.to_owned()))
+}
+
 fn has_extension(name: &str, extensions: &[&str]) -> bool {
     Path::new(name).extension().and_then(OsStr::to_str).is_some_and(|extension| extensions.contains(&extension))
 }
@@ -140,7 +163,7 @@ fn read_file(path: &Path, kind: SourceKind, metadata: &fs::Metadata, budget: &mu
     if !metadata.is_file() {
         return Err(ReadError::NoFile(path.to_owned()));
     }
-    let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| ReadError::NoUtf8Name(path.to_owned()))?;
+    let name = printable_name(path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that fits from one that does not, whatever its metadata says.
     let limit = *budget as u64 + 1;

@@ -63,7 +63,8 @@ impl From<&ReadError> for Finding {
         };
         let (message, help) = (error.to_string(), help.map(str::to_owned));
         let source = Box::new(Placeless { message: message.clone(), help: help.clone() });
-        Self { severity: "error", message, help, policy: None, file: None, line: None, column: None, source }
+        let file = error.file().map(|path| path.display().to_string());
+        Self { severity: "error", message, help, policy: None, file, line: None, column: None, source }
     }
 }
 
@@ -79,7 +80,7 @@ pub(super) const fn exit_of(error: &ReadError) -> Exit {
         ReadError::Unreadable { .. } => Exit::Failed,
         ReadError::NoFile(_)
         | ReadError::NoUtf8 { .. }
-        | ReadError::NoUtf8Name(_)
+        | ReadError::BadName(_)
         | ReadError::TooLarge(_)
         | ReadError::TooDeep(_) => Exit::Negative,
     }
@@ -91,9 +92,9 @@ pub(super) fn write_all(findings: &[Finding], format: Format, streams: &mut Stre
         Format::Human => finding.write_human(streams),
         Format::Plain => finding.write_plain(streams),
         Format::Github => {
-            let place = finding.file.as_deref().zip(finding.line.zip(finding.column));
+            let (file, position) = (finding.file.as_deref(), finding.line.zip(finding.column));
             let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-            write_annotation(streams, place, &format!("{}{help}", finding.message))
+            write_annotation(streams, file, position, &format!("{}{help}", finding.message))
         }
         Format::Json => Ok(()),
     })
@@ -112,12 +113,8 @@ impl Finding {
     }
 
     fn write_plain(&self, streams: &mut Streams<'_>) -> io::Result<()> {
-        if let Some(file) = &self.file {
-            write!(streams.err, "{file}:")?;
-            if let (Some(line), Some(column)) = (self.line, self.column) {
-                write!(streams.err, "{line}:{column}:")?;
-            }
-            write!(streams.err, " ")?;
+        if let (Some(file), Some((line, column))) = (&self.file, self.line.zip(self.column)) {
+            write!(streams.err, "{file}:{line}:{column}: ")?;
         }
         writeln!(streams.err, "error: {}", self.message)?;
         match &self.help {
@@ -130,17 +127,19 @@ impl Finding {
 /// A workflow command of GitHub Actions. What it says must not be able to end it and begin another.
 pub(super) fn write_annotation(
     streams: &mut Streams<'_>,
-    place: Option<(&str, (usize, usize))>,
+    file: Option<&str>,
+    position: Option<(usize, usize)>,
     message: &str,
 ) -> io::Result<()> {
     let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    match place {
-        Some((file, (line, column))) => {
-            let file = escape(file).replace(':', "%3A").replace(',', "%2C");
-            writeln!(streams.out, "::error file={file},line={line},col={column}::{}", escape(message))
+    write!(streams.out, "::error")?;
+    if let Some(file) = file {
+        write!(streams.out, " file={}", escape(file).replace(':', "%3A").replace(',', "%2C"))?;
+        if let Some((line, column)) = position {
+            write!(streams.out, ",line={line},col={column}")?;
         }
-        None => writeln!(streams.out, "::error::{}", escape(message)),
     }
+    writeln!(streams.out, "::{}", escape(message))
 }
 
 /// One JSON document on the stream for data.

@@ -82,7 +82,10 @@ fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile]) -> Run {
     for file in suites {
         match Suite::parse(file).and_then(|suite| suite.cases(engine)) {
             Ok(cases) => wanted.extend(cases.into_iter().map(|case| (file, case))),
-            Err(error) => run.findings.extend(finding::of_load(&error)),
+            Err(error) => {
+                run.unread += 1;
+                run.findings.extend(finding::of_load(&error));
+            }
         }
     }
     let all = wanted.len();
@@ -112,6 +115,5 @@ fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Resul
         }
         return Ok(());
     }
-    report::write_human(run, streams)?;
-    if format == TestFormat::Github { report::write_annotations(run, streams) } else { Ok(()) }
+    report::write_human(run, format == TestFormat::Github, streams)
 }

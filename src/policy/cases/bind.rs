@@ -7,7 +7,7 @@ use super::{
     cast::{Names, expand},
     claims::{Aim, Matrix, Scene, Single, Subject},
     fields::Reading,
-    outcome::{Expected, Missing},
+    outcome::Expected,
     yaml::{Place, Word},
 };
 use crate::{
@@ -59,7 +59,7 @@ fn bind_single(reading: &mut Reading<'_>, engine: &Engine, single: &Single) -> O
             ask(reading, engine, &single.subject, action.as_str(), &single.scene)
         }
     };
-    if let Missing::Permission(word) = &single.expected.missing_permission {
+    if let Some(word) = &single.missing {
         expand_exactly(reading, engine, word)?;
     }
     let place = single.name.place;

@@ -62,6 +62,8 @@ pub(super) struct Single {
     pub action: Word,
     pub scene: Scene,
     pub expected: Expected,
+    /// What `missing_permission` names, to be looked up in the schema.
+    pub missing: Option<Word>,
 }
 
 const SCENE: [&str; 5] = ["org", "resource", "role", "context", "now"];
@@ -126,12 +128,13 @@ impl Single {
         let subject = who.and_then(|word| Subject::find(reading, cast, &word, for_admins));
         let action = fields.require(reading, "action").and_then(|node| reading.word(node));
         let scene = Scene::read(reading, cast, now, &fields, for_admins);
-        let expected = read_expected(reading, &fields);
-        Some(Self { name: name?, subject: subject?, action: action?, scene, expected: expected? })
+        let missing = fields.find("missing_permission").filter(|node| !node.is_null()).and_then(|node| reading.word(node));
+        let expected = read_expected(reading, &fields, missing.as_ref());
+        Some(Self { name: name?, subject: subject?, action: action?, scene, expected: expected?, missing })
     }
 }
 
-fn read_expected(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<Expected> {
+fn read_expected(reading: &mut Reading<'_>, fields: &Fields<'_>, missing: Option<&Word>) -> Option<Expected> {
     let decision = fields.require(reading, "decision").and_then(|node| reading.word(node))?;
     let allow = decision.text == "allow";
     if !allow && decision.text != "deny" {
@@ -143,15 +146,17 @@ fn read_expected(reading: &mut Reading<'_>, fields: &Fields<'_>) -> Option<Expec
             reading.complain(fields.place_of(field), message, format!("remove `{field}`, or expect `decision: deny`"));
         }
     }
-    let missing = fields
-        .find("missing_permission")
-        .and_then(|node| if node.is_null() { Some(Missing::Nothing) } else { reading.word(node).map(Missing::Permission) });
+    let missing_permission = match (fields.find("missing_permission"), missing) {
+        (Some(_), Some(word)) => Missing::Permission(word.text.clone()),
+        (Some(_), None) => Missing::Nothing,
+        (None, _) => Missing::Any,
+    };
     Some(Expected {
         allow,
         reason: fields.find("reason").map(|node| reading.words(node)).map(texts).unwrap_or_default(),
         code: fields.find("code").and_then(|node| reading.word(node)).map(|word| word.text),
         policies: fields.find("policies").map(|node| reading.words(node)).map(|words| texts(words).into_iter().collect()),
-        missing_permission: missing.unwrap_or_default(),
+        missing_permission,
         errors: fields.find("errors").and_then(|node| reading.count(node)).unwrap_or(0),
     })
 }

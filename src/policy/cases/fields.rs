@@ -1,6 +1,6 @@
 //! Reading the fields of a mapping: every field is known, of the right form, and what is wrong is said where it stands.
 
-use std::{fmt::Display, str::FromStr};
+use std::{collections::HashSet, fmt::Display, str::FromStr};
 
 use serde_json::{Map, Value};
 
@@ -17,11 +17,13 @@ const MOST_PROBLEMS: usize = 20;
 pub(super) struct Reading<'a> {
     pub file: &'a SourceFile,
     problems: Vec<Diagnostic>,
+    /// What was said where: a word that many cases use is wrong once.
+    said: HashSet<(usize, String)>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) const fn new(file: &'a SourceFile) -> Self {
-        Self { file, problems: Vec::new() }
+    pub(super) fn new(file: &'a SourceFile) -> Self {
+        Self { file, problems: Vec::new(), said: HashSet::new() }
     }
 
     pub(super) fn finish(self) -> Result<(), LoadError> {
@@ -29,7 +31,8 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn complain(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
-        if self.problems.len() < MOST_PROBLEMS {
+        let message = message.into();
+        if self.problems.len() < MOST_PROBLEMS && self.said.insert((place.offset, message.clone())) {
             self.problems.push(place.says(self.file, message).help(help));
         }
     }

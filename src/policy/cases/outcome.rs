@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Asked, Case, fields::suggestion, yaml::Word};
+use super::{Asked, Case, fields::suggestion};
 use crate::{
     domain::decision::{BadRequest, Decision, Verdict},
     policy::{decide, engine::Engine, management},
@@ -18,20 +18,20 @@ pub struct Expected {
     pub policies: Option<BTreeSet<String>>,
     /// The error code of a denial.
     pub code: Option<String>,
-    pub(super) missing_permission: Missing,
+    pub missing_permission: Missing,
     /// How many policies fail to evaluate.
     pub errors: usize,
 }
 
 /// What a denial says about the one permission that would have made the difference.
-#[derive(Debug, Clone, Default)]
-pub(super) enum Missing {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Missing {
     /// The case does not care.
     #[default]
     Any,
     /// No permission alone would have helped.
     Nothing,
-    Permission(Word),
+    Permission(String),
 }
 
 /// What the engine answered.
@@ -77,8 +77,8 @@ impl Expected {
         self.compare_policies(got, engine, &mut differences);
         let missing = got.missing_permission.as_deref();
         match &self.missing_permission {
-            Missing::Permission(word) if missing != Some(&word.text) => {
-                differences.push(format!("expected missing permission `{}`, got {}", word.text, named(missing)));
+            Missing::Permission(name) if missing != Some(name) => {
+                differences.push(format!("expected missing permission `{name}`, got {}", named(missing)));
             }
             Missing::Nothing if missing.is_some() => {
                 differences.push(format!("expected no missing permission, got {}", named(missing)));
@@ -123,7 +123,7 @@ impl std::fmt::Display for Expected {
         match &self.missing_permission {
             Missing::Any => {}
             Missing::Nothing => f.write_str(", no permission missing")?,
-            Missing::Permission(word) => write!(f, ", missing {}", word.text)?,
+            Missing::Permission(name) => write!(f, ", missing {name}")?,
         }
         if !self.reason.is_empty() {
             write!(f, ", by {}", self.reason.join(", "))?;

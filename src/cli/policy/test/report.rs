@@ -12,7 +12,7 @@ use crate::{
         policy::finding::{self, Finding},
         streams::Streams,
     },
-    policy::{CaseResult, Outcome},
+    policy::{CaseResult, Missing, Outcome},
 };
 
 /// What came out of a run.
@@ -22,6 +22,8 @@ pub(super) struct Run {
     pub filtered_out: usize,
     /// What kept the policies or a suite from being run at all.
     pub findings: Vec<Finding>,
+    /// Suites that these are about.
+    pub unread: usize,
 }
 
 /// One case of one suite.
@@ -43,7 +45,7 @@ impl Run {
     }
 }
 
-pub(super) fn write_human(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
+pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) -> io::Result<()> {
     let count = run.tests.len();
     writeln!(streams.out, "running {count} {}", if count == 1 { "case" } else { "cases" })?;
     for test in &run.tests {
@@ -70,20 +72,28 @@ pub(super) fn write_human(run: &Run, streams: &mut Streams<'_>) -> io::Result<()
         }
         writeln!(streams.out)?;
     }
+    if annotate {
+        write_annotations(run, streams)?;
+    }
+    let unread = match run.unread {
+        0 => String::new(),
+        1 => "; 1 suite not run".to_owned(),
+        more => format!("; {more} suites not run"),
+    };
     let filtered = if run.filtered_out > 0 { format!("; {} filtered out", run.filtered_out) } else { String::new() };
     let gap = if run.failed() > 0 { "" } else { "\n" };
-    writeln!(streams.out, "{gap}{} passed; {} failed{filtered}", count - run.failed(), run.failed())
+    writeln!(streams.out, "{gap}{} passed; {} failed{filtered}{unread}", count - run.failed(), run.failed())
 }
 
 fn deciders(got: &Outcome) -> String {
     if got.policies.is_empty() { "no policy".to_owned() } else { got.policies.join(", ") }
 }
 
-pub(super) fn write_annotations(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
+fn write_annotations(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
     run.failures().try_for_each(|test| {
         let result = &test.result;
         let message = format!("{}: {} (decided by {})", result.name, result.differences.join("; "), deciders(&result.got));
-        finding::write_annotation(streams, Some((&test.file, result.position)), &message)
+        finding::write_annotation(streams, Some(&test.file), Some(result.position), &message)
     })
 }
 
@@ -116,7 +126,27 @@ struct ExpectedView<'a> {
     reason: &'a [String],
     policies: Option<&'a BTreeSet<String>>,
     code: Option<&'a str>,
+    /// Absent when the case does not care, `null` when no permission alone would have helped.
+    #[serde(skip_serializing_if = "MissingView::is_any")]
+    missing_permission: MissingView<'a>,
     errors: usize,
+}
+
+struct MissingView<'a>(&'a Missing);
+
+impl MissingView<'_> {
+    fn is_any(&self) -> bool {
+        *self.0 == Missing::Any
+    }
+}
+
+impl Serialize for MissingView<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Missing::Permission(name) => serializer.serialize_str(name),
+            Missing::Any | Missing::Nothing => serializer.serialize_none(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -156,6 +186,7 @@ fn view(test: &Tested) -> TestView<'_> {
             reason: &expected.reason,
             policies: expected.policies.as_ref(),
             code: expected.code.as_deref(),
+            missing_permission: MissingView(&expected.missing_permission),
             errors: expected.errors,
         },
         got: OutcomeView {

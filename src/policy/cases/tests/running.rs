@@ -147,3 +147,13 @@ fn a_teams_own_guards_are_part_of_every_load() {
     let misspelt = guards("deny").replace("scan:create", "scan:craete");
     assert!(load_guarded(&misspelt).unwrap_err().to_string().contains("did you mean `scan:create`?"));
 }
+
+#[test]
+fn the_suite_in_the_documentation_holds() {
+    let lines = include_str!("../../cases.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let example = lines.skip_while(|line| !line.contains("```yaml")).skip(1).take_while(|line| !line.contains("```"));
+    let example: Vec<&str> = example.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let results = run(&suite_file(&example.join("\n")));
+    assert_eq!(results.len(), 13);
+    assert!(results.iter().all(CaseResult::passed), "{results:?}");
+}

@@ -1,0 +1,113 @@
+//! `claviger policy test`.
+
+use std::{fmt::Write as _, fs};
+
+use claviger::cli::exit::Exit;
+use insta::assert_snapshot;
+
+use super::{Repository, run};
+
+const SMALL: &str = "name: small
+orgs: { acme: , globex: { suspended: true } }
+keys:
+  all: { org: acme, permissions: all }
+  reader: { org: acme, permissions: [read-only] }
+matrix:
+  - keys: [all, reader]
+    actions: [jobs:read, scan:create]
+    allow: { all: all, reader: [jobs:read] }
+cases:
+  - name: a reader scans nothing
+    key: reader
+    action: scan:create
+    decision: deny
+    missing_permission: scan:create
+";
+
+/// The shipped policies with one small suite.
+fn small() -> Repository {
+    let repository = Repository::shipped();
+    fs::remove_dir_all(repository.path().join("policies/tests")).unwrap();
+    repository.write("policies/tests/small.yaml", SMALL);
+    repository
+}
+
+#[test]
+fn the_shipped_suites_pass() {
+    let ran = Repository::shipped().run(&["test"]);
+    assert_eq!(ran.exit, Exit::Ok, "{ran}");
+    assert!(ran.out.contains("test DIR/policies/tests/permissions.yaml: own organization › all × jobs:read ... ok\n"));
+    assert!(ran.out.lines().last().unwrap().ends_with(" passed; 0 failed"));
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn passing_cases_read_like_cargo_test() {
+    assert_snapshot!(small().run(&["test"]));
+}
+
+#[test]
+fn failing_cases_say_what_was_expected_what_came_and_who_decided() {
+    let repository = small();
+    repository.edit("policies/permissions.cedar", " && principal.permissions.contains(action)", "");
+    let mut said = String::new();
+    for format in ["human", "json", "github"] {
+        let ran = repository.run(&["test", "--format", format]);
+        assert_eq!(ran.exit, Exit::Negative, "{ran}");
+        writeln!(said, "=== {format}: {ran}").unwrap();
+    }
+    assert_snapshot!(said);
+}
+
+#[test]
+fn a_filter_picks_cases_by_file_and_name() {
+    let repository = small();
+    let ran = repository.run(&["test", "reader ×"]);
+    assert_eq!(ran.exit, Exit::Ok);
+    assert!(ran.out.starts_with("running 2 cases\n"), "{ran}");
+    assert!(ran.out.ends_with("\n2 passed; 0 failed; 3 filtered out\n"), "{ran}");
+    assert_eq!(repository.run(&["test", "small.yaml"]).exit, Exit::Ok);
+}
+
+#[test]
+fn no_test_at_all_is_a_failure() {
+    let repository = small();
+    assert_snapshot!(repository.run(&["test", "no such case"]), @"
+    exit 3
+    --- stdout
+    --- stderr
+    error: no test was found: the filter lets none through
+    ");
+    fs::remove_dir_all(repository.path().join("policies/tests")).unwrap();
+    assert_snapshot!(repository.run(&["test"]), @"
+    exit 3
+    --- stdout
+    --- stderr
+    error: no test was found: put suites into `tests` in the policies directory
+    ");
+    let ran = repository.run(&["test", "--format", "json"]);
+    assert_eq!(ran.exit, Exit::Negative);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()["ok"], false);
+}
+
+#[test]
+fn a_suite_that_cannot_be_read_is_a_failure_and_the_others_still_run() {
+    let repository = small();
+    repository.write("policies/tests/broken.yaml", "name: broken\norgs: { acme: }\nkeys: { k: { org: acme, permissions: [] } }\ncases:\n  - { name: a, key: kk, action: jobs:read, decision: deny }\n");
+    let ran = repository.run(&["test"]);
+    assert_eq!(ran.exit, Exit::Negative);
+    assert_snapshot!(ran);
+}
+
+#[test]
+fn a_set_that_breaks_a_guard_can_be_tested_and_one_that_does_not_validate_cannot() {
+    let repository = small();
+    repository.write("policies/suspension.cedar", "@id(\"never\")\nforbid (principal is ApiKey, action, resource)\nwhen { principal.org.suspended && principal.org.name == \"\" };\n");
+    assert_eq!(repository.run(&["check"]).exit, Exit::Negative);
+    assert_eq!(repository.run(&["test"]).exit, Exit::Ok);
+    repository.edit("policies/suspension.cedar", "principal.org.name", "principal.org.nam");
+    let ran = repository.run(&["test"]);
+    assert_eq!(ran.exit, Exit::Negative);
+    assert!(ran.out.is_empty() && ran.err.contains("suspension.cedar:3:"), "{ran}");
+    assert_eq!(run(&["policy", "test", "--policies", "no/such/folder"]).exit, Exit::Usage);
+}
