@@ -5,6 +5,7 @@
 //! ```
 
 mod decide;
+mod declaration;
 mod diagnostic;
 mod engine;
 mod entities;
@@ -16,7 +17,9 @@ mod management;
 mod sample;
 mod schema;
 mod shipped;
+mod size;
 mod slice;
+mod supply;
 #[cfg(test)]
 mod tests;
 
