@@ -6,6 +6,7 @@
 
 mod cases;
 mod decide;
+mod declaration;
 mod diagnostic;
 mod engine;
 mod entities;
@@ -18,7 +19,9 @@ mod management;
 mod sample;
 mod schema;
 mod shipped;
+mod size;
 mod slice;
+mod supply;
 #[cfg(test)]
 mod tests;
 

@@ -55,7 +55,7 @@ use super::{
     entities::Facts,
     files::SourceFile,
     guards::NOON,
-    load::{REQUEST_STACK, on_stack},
+    load::{GUARD_STACK, on_stack},
     management::{Action, Target},
 };
 use crate::domain::{admin::Role, clock::Timestamp, decision::Request, id::AdminId};
@@ -126,7 +126,7 @@ impl Suite {
     /// # Errors
     /// Everything that is wrong, as far as it can be told without a schema.
     pub fn parse(file: &SourceFile) -> Result<Self, LoadError> {
-        on_stack(REQUEST_STACK, || Self::read(file))?
+        on_stack(GUARD_STACK, || Self::read(file))?
     }
 
     fn read(file: &SourceFile) -> Result<Self, LoadError> {

@@ -18,6 +18,10 @@ use crate::domain::{
 
 /// The context attribute that the server sets where an action declares it.
 pub(super) const NOW: &str = "now";
+/// Values inside values of a context: no type of a schema is deeper, and Cedar reads them with much stack for each level.
+const DEEPEST: usize = 20;
+/// Characters of Cedar's sentence that a caller sees: it may repeat the whole context.
+const LONGEST: usize = 500;
 
 /// A request that fits the schema.
 #[derive(Debug)]
@@ -45,19 +49,23 @@ pub(super) fn read_context(
     now: Timestamp,
 ) -> Result<Context, BadRequest> {
     let sets_now = slice.context.contains_key(NOW);
-    let invalid = |message: &dyn std::fmt::Display| BadRequest::InvalidContext(message.to_string());
+    let invalid =
+        |message: &dyn std::fmt::Display| BadRequest::InvalidContext(message.to_string().chars().take(LONGEST).collect());
     if sets_now && given.contains_key(NOW) {
         return Err(invalid(&"`now` is set by the server"));
     }
     if let Some(name) = given.keys().find(|name| !slice.context.contains_key(*name)) {
         return Err(invalid(&format!("it has no attribute `{name}`")));
     }
-    if given.is_empty() && slice.context.values().filter(|attribute| attribute.required).count() == usize::from(sets_now) {
+    if given.is_empty() && !slice.context.iter().any(|(name, attribute)| attribute.required && name != NOW) {
         if !sets_now {
             return Ok(Context::empty());
         }
         let now = RestrictedExpression::new_datetime(now.to_string());
         return Context::from_pairs([(NOW.to_owned(), now)]).map_err(|error| invalid(&error));
+    }
+    if given.values().any(|value| is_deeper(value, DEEPEST)) {
+        return Err(invalid(&format!("its values are nested more than {DEEPEST} levels deep")));
     }
     if let Some(escape) = given.values().find_map(find_escape) {
         return Err(invalid(&format!(
@@ -72,6 +80,15 @@ pub(super) fn read_context(
         Context::from_json_value(Value::Object(json), Some((&engine.schema, &slice.action))).map_err(|error| invalid(&error))?;
     context.validate(&engine.schema, &slice.action).map_err(|error| invalid(&error))?;
     Ok(context)
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let Some(left) = levels.checked_sub(1) else { return true };
+    match value {
+        Value::Object(map) => map.values().any(|value| is_deeper(value, left)),
+        Value::Array(values) => values.iter().any(|value| is_deeper(value, left)),
+        _ => false,
+    }
 }
 
 /// Cedar's JSON escapes let a caller choose an attribute's type, so they are refused at every depth.

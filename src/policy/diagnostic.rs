@@ -1,8 +1,8 @@
 //! What is wrong with a policy set, and where: file, line, column, snippet, help.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use miette::{LabeledSpan, NamedSource, SourceSpan};
+use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 use super::files::SourceFile;
 
@@ -16,12 +16,24 @@ pub struct Diagnostic {
     place: Option<Box<Place>>,
 }
 
+/// Where it is, and the lines around it. Not the whole file: one of 16 MB may be wrong in a million places.
 #[derive(Debug, Clone)]
 struct Place {
-    source: Arc<NamedSource<String>>,
+    file: String,
+    /// Line and column, both counted from 1.
+    position: (usize, usize),
+    /// In the file.
     span: SourceSpan,
     label: Option<String>,
+    snippet: String,
+    /// Where the snippet begins: bytes of the file before it, and lines.
+    before: (usize, usize),
 }
+
+/// Bytes of a file that a diagnostic keeps before the place it is about, and after.
+const AROUND: usize = 400;
+/// Diagnostics that a failed load keeps: nobody reads more.
+pub(super) const MOST: usize = 100;
 
 impl Diagnostic {
     /// About the set as a whole.
@@ -31,11 +43,7 @@ impl Diagnostic {
 
     /// About `length` bytes of a file, from `offset` on.
     pub(super) fn at(file: &SourceFile, offset: usize, length: usize, message: impl Into<String>) -> Self {
-        let source = Arc::new(NamedSource::new(&file.path, file.text.clone()));
-        let offset = offset.min(file.text.len());
-        let length = length.min(file.text.len() - offset);
-        let place = Place { source, span: (offset, length).into(), label: None };
-        Self { place: Some(Box::new(place)), ..Self::general(message) }
+        Self { place: Some(Box::new(Place::new(file, offset, length))), ..Self::general(message) }
     }
 
     /// Cedar's own diagnostic, placed in the file whose text it is about.
@@ -63,14 +71,52 @@ impl Diagnostic {
     /// The file's path, when the diagnostic is about one.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
-        self.place.as_ref().map(|place| place.source.name())
+        self.place.as_ref().map(|place| &*place.file)
     }
 
     /// Line and column, both counted from 1, columns in characters.
     #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
-        let place = self.place.as_ref()?;
-        Some(position(place.source.inner(), place.span.offset()))
+        self.place.as_ref().map(|place| place.position)
+    }
+}
+
+impl Place {
+    fn new(file: &SourceFile, offset: usize, length: usize) -> Self {
+        let text = &file.text;
+        let offset = text.floor_char_boundary(offset);
+        let end = text.floor_char_boundary(offset.saturating_add(length.min(AROUND))).max(offset);
+        let lowest = text.ceil_char_boundary(offset.saturating_sub(AROUND));
+        let highest = text.floor_char_boundary(end.saturating_add(AROUND));
+        // Two whole lines before and after, where they are short enough.
+        let cut = |part: &str| part.rmatch_indices('\n').nth(2).map_or(0, |(newline, _)| newline + 1);
+        let start = lowest + cut(text.get(lowest..offset).unwrap_or_default());
+        let rest = text.get(end..highest).unwrap_or_default();
+        let stop = end + rest.match_indices('\n').nth(2).map_or(rest.len(), |(newline, _)| newline);
+        Self {
+            file: file.path.clone(),
+            position: position(text, offset),
+            span: (offset, end - offset).into(),
+            label: None,
+            snippet: text.get(start..stop).unwrap_or_default().to_owned(),
+            before: (start, text.get(..start).unwrap_or_default().matches('\n').count()),
+        }
+    }
+}
+
+impl SourceCode for Place {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (bytes, lines) = self.before;
+        let inside = (span.offset().saturating_sub(bytes), span.len()).into();
+        let found = self.snippet.read_span(&inside, lines_before, lines_after)?;
+        let span = (found.span().offset() + bytes, found.span().len()).into();
+        let (line, column, count) = (found.line() + lines, found.column(), found.line_count());
+        Ok(Box::new(MietteSpanContents::new_named(self.file.clone(), found.data(), span, line, column, count)))
     }
 }
 
@@ -96,7 +142,7 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.place.as_ref().map(|place| &*place.source as &dyn miette::SourceCode)
+        self.place.as_ref().map(|place| &**place as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -106,7 +152,7 @@ impl miette::Diagnostic for Diagnostic {
     }
 }
 
-/// Why a policy set was not loaded: at least one diagnostic.
+/// Why a policy set was not loaded: at least one diagnostic, at most a hundred.
 #[derive(Debug, Clone)]
 pub struct LoadError {
     first: Diagnostic,
@@ -117,7 +163,7 @@ impl LoadError {
     /// `Ok` when nothing is wrong.
     pub(super) fn check(diagnostics: Vec<Diagnostic>) -> Result<(), Self> {
         let mut all = diagnostics.into_iter();
-        all.next().map_or(Ok(()), |first| Err(Self { first, rest: all.collect() }))
+        all.next().map_or(Ok(()), |first| Err(Self { first, rest: all.take(MOST - 1).collect() }))
     }
 
     /// The first thing that is wrong.

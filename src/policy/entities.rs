@@ -1,14 +1,14 @@
 //! From facts to Cedar entities: the key, its org, and the stand-in for every other org.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, RestrictedExpression};
 
 use super::{
-    diagnostic::{Diagnostic, LoadError},
+    diagnostic::LoadError,
     engine::Engine,
     schema::{ADMIN, KEY, ORG, SYSTEM, Vocabulary, type_name, uid},
 };
@@ -46,20 +46,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Checks that the server can supply what the schema wants of `ApiKey`, `Org` and every resource type of a permission.
     pub(super) fn read(vocabulary: &Vocabulary) -> Result<Self, LoadError> {
-        let mut problems = Vec::new();
-        let supplied =
-            [(KEY, &["org", "permissions", "environment", "created_at", "expires_at"][..]), (ORG, &["name", "suspended"])];
-        for (kind, attributes) in supplied {
-            check_type(vocabulary, kind, attributes, &mut problems);
-        }
-        let resources = vocabulary.actions.iter().filter(|action| action.for_keys).flat_map(|action| &action.resources);
-        let bare: BTreeSet<&String> = resources.map(|(kind, _)| kind).filter(|kind| *kind != ORG).collect();
-        for kind in bare {
-            check_type(vocabulary, kind, &[], &mut problems);
-        }
-        LoadError::check(problems)?;
         Ok(Self {
             key_type: type_name(KEY)?,
             org_type: type_name(ORG)?,
@@ -103,28 +90,6 @@ impl Shape {
     /// What any org but the key's own looks like: nothing about it can be learned, and nothing can err.
     pub(super) fn foreign_org(&self, uid: EntityUid) -> Result<Entity, String> {
         self.org_entity(uid, "", false)
-    }
-}
-
-/// A type that a request's entities are built of: only attributes that the server supplies may be required.
-fn check_type(vocabulary: &Vocabulary, kind: &str, supplied: &[&str], problems: &mut Vec<Diagnostic>) {
-    let Some(definition) = vocabulary.types.definition(kind) else {
-        problems.push(Diagnostic::general(format!("the schema does not declare the entity type `{kind}`")));
-        return;
-    };
-    let mut problem = |message: String, help: String| problems.push(Diagnostic::general(message).help(help));
-    let parents = definition.get("memberOfTypes").and_then(serde_json::Value::as_array).is_some_and(|all| !all.is_empty());
-    if parents || definition.get("tags").is_some() {
-        let what = if parents { "a parent type (`in […]`)" } else { "`tags`" };
-        let message = format!("`{kind}` has {what}, which the server never supplies");
-        problem(message, "remove it: a rule that relied on it would never hold".to_owned());
-    }
-    for (name, attribute) in vocabulary.types.shape(kind) {
-        let is_supplied = supplied.contains(&name.as_str());
-        if attribute.required && (!is_supplied || name == "expires_at") {
-            let message = format!("`{kind}` requires the attribute `{name}`, which the server does not always supply");
-            problem(message, format!("declare it as optional: `{name}?: …`"));
-        }
     }
 }
 

@@ -111,24 +111,29 @@ fn check_action(engine: &Engine, cast: &Cast, name: &Permission, slice: &Slice) 
         for variant in Variant::ALL {
             let ask = |principal: &Principal, object: &Object| sample_answer(engine, slice, variant, principal, object);
             for principal in &cast.granted {
-                allowed |= ask(principal, &own)?;
-                if kind == ORG && ask(principal, &Object::ForeignOrg(engine.shape.org_uid("sample")))? {
+                allowed |= ask(principal, &own)?.is_some();
+                let foreign = Object::ForeignOrg(engine.shape.org_uid("sample"));
+                if kind == ORG
+                    && let Some(by) = ask(principal, &foreign)?
+                {
                     return Err(broken(
-                        &format!("`{name}` is allowed on a foreign organization"),
+                        &format!("`{name}` is allowed on a foreign organization by the policy `{by}`"),
                         "a key acts on its own organization only",
-                    ));
+                    )
+                    .policy(by));
                 }
             }
             for principal in &cast.empty {
-                if ask(principal, &own)? {
+                if let Some(by) = ask(principal, &own)? {
                     return Err(broken(
-                        &format!("`{name}` is allowed to a key without any permission"),
+                        &format!("`{name}` is allowed to a key without any permission by the policy `{by}`"),
                         "a key without permissions is denied everything",
-                    ));
+                    )
+                    .policy(by));
                 }
             }
             for principal in cast.suspended.iter().filter(|_| !engine.settings.suspended_may.contains(name)) {
-                if ask(principal, &own)? {
+                if ask(principal, &own)?.is_some() {
                     let rule = "a key of a suspended organization is denied everything (the setting `policies.suspended_may` lists exceptions)";
                     return Err(broken(&format!("`{name}` is allowed to a key of a suspended organization"), rule));
                 }
@@ -139,13 +144,14 @@ fn check_action(engine: &Engine, cast: &Cast, name: &Permission, slice: &Slice) 
 }
 
 /// Asks Cedar without the tripwires: a guard must find what they would hide. An error is no denial to rely on.
+/// The answer is the policy that allows it.
 fn sample_answer(
     engine: &Engine,
     slice: &Slice,
     variant: Variant,
     principal: &Principal,
     object: &Object,
-) -> Result<bool, Diagnostic> {
+) -> Result<Option<String>, Diagnostic> {
     let action = slice.action.id().unescaped().to_owned();
     let failed =
         |detail: String| broken(&format!("`{action}` cannot be evaluated: {detail}"), "policies must evaluate without an error");
@@ -163,7 +169,7 @@ fn sample_answer(
     let answer = decide::answer(engine, principal, &question).map_err(failed)?;
     match answer.errors.first() {
         Some(error) => Err(failed(error.clone())),
-        None => Ok(answer.allowed),
+        None => Ok(answer.reasons.first().filter(|_| answer.allowed).map(|label| label.id.to_string())),
     }
 }
 
@@ -201,15 +207,15 @@ fn check_admins(engine: &Engine) -> Vec<Diagnostic> {
     problems
 }
 
-/// What an action can be about: by its resource types, and by role where its context has one.
+/// What an action can be about: what the server asks, or for an action that it never asks about, by its resource types.
 fn targets(engine: &Engine, name: &str) -> Vec<Target> {
-    let slice = engine.admins.get(name);
-    if slice.is_some_and(|slice| slice.context.contains_key("role")) {
+    let asked = Action::ALL.into_iter().find(|action| action.as_str() == name);
+    if asked.is_some_and(Action::is_about_admin) {
         return Role::ALL.map(Target::Admin).into();
     }
-    let org = OrgId::from_str("org_01kaw9zzzzzzzzzzzzzzzzzzzz")
-        .ok()
-        .filter(|_| slice.is_some_and(|slice| slice.resources.iter().any(|(kind, _)| kind == ORG)));
+    let takes_org = |slice: &Slice| slice.resources.iter().any(|(kind, _)| kind == ORG);
+    let about_org = asked.map_or_else(|| engine.admins.get(name).is_some_and(takes_org), Action::is_about_org);
+    let org = OrgId::from_str("org_01kaw9zzzzzzzzzzzzzzzzzzzz").ok().filter(|_| about_org);
     match org {
         Some(id) => [false, true].map(|suspended| Target::Org { id, name: "Acme".to_owned(), suspended }).into(),
         None => vec![Target::System],

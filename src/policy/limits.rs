@@ -3,11 +3,15 @@
 //! Cedar's parser, validator and formatter recurse over the text without a bound: ten thousand opening parentheses
 //! overflow the stack, and an overflow ends the process. What passes here fits the stack that [`super::load`] gives it.
 
-use super::{diagnostic::Diagnostic, files::SourceFile};
+use super::{
+    diagnostic::Diagnostic,
+    files::{SourceFile, SourceKind},
+};
 
 /// Brackets inside brackets.
 const DEEPEST: usize = 64;
-/// Operators in one statement: chains of `&&`, `.`, `+` nest in Cedar's syntax tree, one level for each.
+/// Operators in one statement: chains of `&&`, `.`, `+` nest in Cedar's syntax tree, one level for each; so do the
+/// clauses of a policy, and its annotations are compared with each other.
 const MOST_OPERATORS: usize = 2_000;
 /// All live files together, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -16,12 +20,16 @@ pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 pub(super) fn check(file: &SourceFile) -> Result<(), Diagnostic> {
     let (mut depth, mut operators) = (0usize, 0usize);
     let mut tokens = Tokens { bytes: file.text.as_bytes(), at: 0 };
+    // In a schema they are the brackets of `Set<…>`; in a policy they compare.
+    let angles = file.kind == SourceKind::Schema;
     while let Some((offset, token)) = tokens.next() {
         match token {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b'<' if angles => depth += 1,
+            b'>' if angles => depth = depth.saturating_sub(1),
             b';' if depth == 0 => operators = 0,
-            b'&' | b'|' | b'.' | b'+' | b'-' | b'*' | b'!' | b'<' | b'i' => operators += 1,
+            b'&' | b'|' | b'.' | b'+' | b'-' | b'*' | b'!' | b'@' | b'i' => operators += 1,
             _ => {}
         }
         if depth > DEEPEST {
@@ -36,7 +44,7 @@ pub(super) fn check(file: &SourceFile) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// Bytes that matter: outside of strings and comments; the word `if` comes as `i`.
+/// Bytes that matter: outside of strings and comments; the words `if`, `when` and `unless` come as `i`.
 struct Tokens<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -54,11 +62,12 @@ impl Tokens<'_> {
                 b'"' => self.skip_string(),
                 b'/' if self.peek(1) == Some(b'/') => {
                     let rest = self.bytes.get(self.at..).unwrap_or_default();
-                    self.at += rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+                    // As in Cedar, a comment ends at a bare `\r` too: what follows it is no comment.
+                    self.at += rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len());
                 }
                 b if b.is_ascii_alphanumeric() || b == b'_' => {
                     let word = self.skip_word();
-                    if self.bytes.get(word..self.at) == Some(b"if") {
+                    if matches!(self.bytes.get(word..self.at), Some(b"if" | b"when" | b"unless")) {
                         return Some((offset, b'i'));
                     }
                 }
@@ -101,6 +110,21 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_carriage_return_ends_a_comment_as_it_does_for_cedar() {
+        assert!(check(&file(format!("// \r{}", "(".repeat(65)))).is_err());
+        assert!(check(&file(format!("// {}\r", "(".repeat(65)))).is_ok());
+    }
+
+    #[test]
+    fn sets_of_sets_in_a_schema_are_brackets_and_comparisons_in_a_policy_are_not() {
+        let text = format!("type A = {}Bool{};", "Set<".repeat(65), ">".repeat(65));
+        assert!(check(&file(text.clone())).is_ok());
+        assert!(check(&SourceFile { kind: SourceKind::Schema, ..file(text) }).is_err());
+        let flat = "type A = Set<Bool>;".repeat(100);
+        assert!(check(&SourceFile { kind: SourceKind::Schema, ..file(flat) }).is_ok());
+    }
+
+    #[test]
     fn nesting_in_strings_and_comments_does_not_count() {
         let text =
             format!("// {}\npermit(principal, action, resource) when {{ \"{}\\\"(\" == \"\" }};", "(".repeat(99), "(".repeat(99));
@@ -111,7 +135,7 @@ mod tests {
     fn deep_brackets_and_long_chains_are_refused_with_their_place() {
         let deep = check(&file(format!("\n{}", "(".repeat(65)))).unwrap_err();
         assert_eq!(deep.position(), Some((2, 65)));
-        for term in ["&& a ", "|| a ", ".a", "+ 1 ", "!", "if a then b else "] {
+        for term in ["&& a ", "|| a ", ".a", "+ 1 ", "!", "if a then b else ", "when { a } ", "unless { a } ", "@a "] {
             assert!(check(&file(term.repeat(2_001))).is_err(), "{term}");
             assert!(check(&file(format!("{};", term.repeat(900)).repeat(4))).is_ok(), "{term}");
         }

@@ -9,22 +9,23 @@ use std::{
 use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
 
 use super::{
-    decide::NOW,
-    diagnostic::{Diagnostic, LoadError, position},
+    diagnostic::{Diagnostic, LoadError, MOST},
     engine::{Effect, Engine, Label, PolicyInfo, Settings},
     entities::Shape,
     files::{PolicyFiles, SourceFile, SourceKind},
     guards,
     limits::{self, MOST_BYTES},
     schema::{ADMIN, ActionShape, KEY, Vocabulary, type_name},
-    slice::Slice,
+    slice::{self, Slice},
+    supply,
 };
 use crate::domain::permission::Permission;
 
 /// Cedar's parser and validator recurse; within [`super::limits`] they need less than this much stack.
 pub(super) const STACK: usize = 512 * 1024 * 1024;
-/// What a request thread has. Guards run on as much, so that a policy too deep to evaluate there is found here.
-pub(super) const REQUEST_STACK: usize = 2 * 1024 * 1024;
+/// Less than a request thread has: the guards find a policy that is too deep to evaluate there, whatever else that
+/// thread has on its stack.
+pub(super) const GUARD_STACK: usize = 1536 * 1024;
 
 impl Engine {
     /// Loads a policy set: parse, `@id` checks, strict validation without errors and warnings, what the server can
@@ -34,7 +35,7 @@ impl Engine {
     /// Everything that is wrong in the first stage that fails.
     pub fn load(files: &PolicyFiles, settings: &Settings) -> Result<Self, LoadError> {
         let engine = Self::load_without_guards(files, settings)?;
-        on_stack(REQUEST_STACK, || guards::check(&engine, files))??;
+        on_stack(GUARD_STACK, || guards::check(&engine, files))??;
         Ok(engine)
     }
 
@@ -67,16 +68,17 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
     let texts = files.iter().filter(|file| file.kind != SourceKind::Guards);
     LoadError::check(texts.filter_map(|file| limits::check(file).err()).collect())?;
     let vocabulary = Vocabulary::read(files)?;
+    supply::check(files, &vocabulary)?;
     let shape = Shape::read(&vocabulary)?;
-    check_contexts(&vocabulary)?;
     check_settings(&vocabulary, settings)?;
     let parsed = parse(files)?;
     validate(&vocabulary, &parsed)?;
+    let prepared = slice::prepare(&parsed.set)?;
     let slices = |principal: &str, wanted: fn(&ActionShape) -> bool| {
         let principal = type_name(principal)?;
         let actions = vocabulary.actions.iter().filter(|action| wanted(action));
         let slice =
-            |action: &ActionShape| Ok((action.name.as_str().into(), Slice::cut(action, &principal, &parsed.set, &vocabulary)?));
+            |action: &ActionShape| Ok((action.name.as_str().into(), Slice::cut(action, &principal, &prepared, &vocabulary)?));
         actions.map(slice).collect::<Result<HashMap<Box<str>, Slice>, Diagnostic>>()
     };
     Ok(Engine {
@@ -93,21 +95,6 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
         permissions: vocabulary.permissions,
         presets: vocabulary.presets,
     })
-}
-
-/// `context.now` is the server's to set, so it must be of the type that the server sets.
-fn check_contexts(vocabulary: &Vocabulary) -> Result<(), LoadError> {
-    let is_datetime = |kind: &serde_json::Value| {
-        let name = kind.get("name").and_then(serde_json::Value::as_str).unwrap_or_default();
-        name.strip_prefix("__cedar::").unwrap_or(name) == "datetime"
-    };
-    let actions = vocabulary.actions.iter().filter(|action| action.for_keys);
-    let wrong = actions.filter(|action| action.context.get(NOW).is_some_and(|attribute| !is_datetime(&attribute.kind)));
-    let problem = |action: &ActionShape| {
-        let message = format!("the context of `{}` declares `{NOW}` with another type than `datetime`", action.name);
-        Diagnostic::general(message).help("the server sets `now`; declare `now: datetime` or use another name")
-    };
-    LoadError::check(wrong.map(problem).collect())
 }
 
 fn check_settings(vocabulary: &Vocabulary, settings: &Settings) -> Result<(), LoadError> {
@@ -131,7 +118,7 @@ fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
     for file in files.of(SourceKind::Policies) {
         match PolicySet::from_str(&file.text) {
             Ok(set) => parsed.add_file(file, &set, &mut problems),
-            Err(errors) => problems.extend(errors.iter().map(|error| Diagnostic::cedar(file, error))),
+            Err(errors) => problems.extend(errors.iter().take(MOST).map(|error| Diagnostic::cedar(file, error))),
         }
     }
     LoadError::check(problems)?;
@@ -153,35 +140,45 @@ impl<'a> Parsed<'a> {
                     .help("write the policy without `?principal` and `?resource`"),
             );
         }
-        // A policy read from text prints as that text, so its place is where the text stands.
-        let mut policies: Vec<(usize, &Policy)> =
-            set.policies().map(|policy| (file.text.find(&policy.to_string()).unwrap_or(0), policy)).collect();
-        policies.sort_by_key(|(offset, _)| *offset);
-        if policies.is_empty() && set.templates().next().is_none() {
+        if set.is_empty() {
             problems.push(
                 Diagnostic::at(file, 0, 0, "the file holds no policy").help("was it cut off? delete it if it is not needed"),
             );
         }
-        for (offset, policy) in policies {
-            if let Err(problem) = self.add(file, offset, policy) {
+        // Cedar numbers the policies of a text and prints each as it stands there: that is where each begins.
+        let number = |policy: &Policy| policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX);
+        let mut policies: Vec<&Policy> = set.policies().collect();
+        policies.sort_by_cached_key(|policy| number(policy));
+        let (mut offset, mut line) = (0, 1);
+        for policy in policies {
+            let rest = file.text.get(offset..).unwrap_or_default();
+            let skipped = rest.find(&policy.to_string()).and_then(|at| rest.get(..at)).unwrap_or_default();
+            offset += skipped.len();
+            line += skipped.matches('\n').count();
+            if let Err(problem) = self.add(file, offset, line, policy) {
                 problems.push(problem);
+                if problems.len() > MOST {
+                    return;
+                }
             }
         }
     }
 
-    fn add(&mut self, file: &'a SourceFile, offset: usize, policy: &Policy) -> Result<(), Diagnostic> {
-        let at = |message: String| Diagnostic::at(file, offset, policy.to_string().len().min(60), message);
+    fn add(&mut self, file: &'a SourceFile, offset: usize, line: usize, policy: &Policy) -> Result<(), Diagnostic> {
+        let at = |message: String| Diagnostic::at(file, offset, policy.to_string().len(), message);
         let allowed = |text: &str| text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
         let Some(id) = policy.annotation("id").filter(|id| !id.is_empty() && allowed(id)) else {
             let help = "write `@id(\"what-the-rule-says\")` before it: 1 to 128 of `A-Za-z0-9-_.:`; it names the policy in every answer and log";
             return Err(at("the policy has no `@id`, or one with other characters".to_owned()).help(help));
         };
-        let (line, _) = position(&file.text, offset);
-        if let Some(first) = self.infos.iter().find(|info| &*info.id == id) {
-            let help = format!("the first one is at {}:{}; ids are unique over all files", first.file, first.line);
-            return Err(at(format!("the id `{id}` is used twice")).policy(id).help(help));
-        }
         let policy_id = PolicyId::new(id);
+        if self.labels.contains_key(&policy_id) {
+            let first = self.infos.iter().find(|info| &*info.id == id);
+            let first = first.map(|info| format!("the first one is at {}:{}; ", info.file, info.line)).unwrap_or_default();
+            return Err(at(format!("the id `{id}` is used twice"))
+                .policy(id)
+                .help(format!("{first}ids are unique over all files")));
+        }
         self.set.add(policy.new_id(policy_id.clone())).map_err(|error| at(error.to_string()).policy(id))?;
         let id: Arc<str> = id.into();
         let code = policy.annotation("code").filter(|code| !code.is_empty()).unwrap_or("FORBIDDEN").into();
@@ -209,7 +206,7 @@ fn validate(vocabulary: &Vocabulary, parsed: &Parsed<'_>) -> Result<(), LoadErro
     let result = Validator::new(vocabulary.schema.clone()).validate(&parsed.set, ValidationMode::Strict);
     let errors = result.validation_errors().map(|error| parsed.diagnostic(error.policy_id(), error));
     let warnings = result.validation_warnings().map(|warning| parsed.diagnostic(warning.policy_id(), warning));
-    let mut problems: Vec<Diagnostic> = errors.chain(warnings).collect();
+    let mut problems: Vec<Diagnostic> = errors.chain(warnings).take(10 * MOST).collect();
     problems.sort_by_key(|problem| (problem.file().map(str::to_owned), problem.position()));
     LoadError::check(problems)
 }

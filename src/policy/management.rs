@@ -108,6 +108,43 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Whether the server asks about an org: with [`Target::Org`].
+    #[must_use]
+    pub const fn is_about_org(self) -> bool {
+        matches!(
+            self,
+            Self::KeysCreate
+                | Self::KeysDisable
+                | Self::KeysEnable
+                | Self::KeysList
+                | Self::KeysRead
+                | Self::KeysRevoke
+                | Self::KeysRotate
+                | Self::KeysUpdate
+                | Self::OrgsDelete
+                | Self::OrgsRead
+                | Self::OrgsSuspend
+                | Self::OrgsUnsuspend
+                | Self::OrgsUpdate
+        )
+    }
+
+    /// Whether the server asks about an admin: with [`Target::Admin`].
+    #[must_use]
+    pub const fn is_about_admin(self) -> bool {
+        matches!(self, Self::AdminsCreate | Self::AdminsRevoke)
+    }
+
+    const fn fits(self, target: &Target) -> bool {
+        match target {
+            Target::System => !self.is_about_org() && !self.is_about_admin(),
+            Target::Admin(_) => self.is_about_admin(),
+            Target::Org { .. } => self.is_about_org(),
+        }
+    }
+}
+
 /// What a management operation is about.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -149,9 +186,13 @@ impl Target {
 }
 
 pub(super) fn decide(engine: &Engine, admin: AdminId, role: Role, action: Action, target: &Target) -> Decision {
+    let failed = |detail| Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
+    if !action.fits(target) {
+        return failed(format!("`{}` is not about such a target", action.as_str()));
+    }
     match answer(engine, &admin.to_string(), role, action.as_str(), target) {
         Ok(answer) => into_decision(&answer, || None),
-        Err(detail) => Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() },
+        Err(detail) => failed(detail),
     }
 }
 

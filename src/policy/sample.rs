@@ -33,6 +33,15 @@ impl Variant {
     ];
 }
 
+/// The name of one of Cedar's own types.
+fn builtin(name: &str) -> Option<&str> {
+    match name.strip_prefix("__cedar::").unwrap_or(name) {
+        "Bool" | "Boolean" => Some("Bool"),
+        own @ ("String" | "Long" | "ipaddr" | "decimal" | "datetime" | "duration") => Some(own),
+        _ => None,
+    }
+}
+
 fn full_name(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") }
 }
@@ -80,10 +89,39 @@ impl Types {
     }
 
     fn resolve_common(&self, namespace: &str, kind: &Value) -> Option<(String, Value)> {
+        self.common(namespace, kind).map(|(_, (namespace, kind))| (namespace.to_owned(), kind.clone()))
+    }
+
+    /// The common type that a type names: its full name, its namespace and what it stands for.
+    pub(super) fn common(&self, namespace: &str, kind: &Value) -> Option<(&str, (&str, &Value))> {
         let tag = kind.get("type")?.as_str()?;
         let name = if matches!(tag, "EntityOrCommon" | "CommonType") { kind.get("name")?.as_str()? } else { tag };
-        let near = full_name(namespace, name);
-        self.common.get(&near).or_else(|| self.common.get(name)).cloned()
+        let near = self.common.get_key_value(&full_name(namespace, name)).or_else(|| self.common.get_key_value(name));
+        near.map(|(name, (namespace, kind))| (name.as_str(), (namespace.as_str(), kind)))
+    }
+
+    /// A type as the schema would spell it, names resolved: `Set<Action>`, `datetime`, `Org`.
+    pub(super) fn spell(&self, namespace: &str, kind: &Value) -> String {
+        if let Some((_, (namespace, kind))) = self.common(namespace, kind) {
+            return self.spell(namespace, kind);
+        }
+        let tag = kind.get("type").and_then(Value::as_str).unwrap_or_default();
+        let name = kind.get("name").and_then(Value::as_str).unwrap_or(tag);
+        match tag {
+            "Record" => "a record".to_owned(),
+            "Set" => format!("Set<{}>", kind.get("element").map(|element| self.spell(namespace, element)).unwrap_or_default()),
+            _ => match (builtin(name), self.is_entity(namespace, name)) {
+                (Some(builtin), false) => builtin.to_owned(),
+                // An entity type may be called like a type of Cedar's.
+                (Some(_), true) => format!("entity {name}"),
+                (None, _) => self.entity(namespace, name),
+            },
+        }
+    }
+
+    fn is_entity(&self, namespace: &str, name: &str) -> bool {
+        let kind = self.entity(namespace, name);
+        self.entities.contains_key(&kind) || self.action.contains_key(&kind)
     }
 
     /// A value of a type, in the JSON form that Cedar's context parser reads.
@@ -113,10 +151,10 @@ impl Types {
 
     fn sample_named(&self, namespace: &str, name: &str, variant: Variant) -> Value {
         let extension = |function: &str, argument: &str| json!({"__extn": {"fn": function, "arg": argument}});
-        match name.strip_prefix("__cedar::").unwrap_or(name) {
+        match builtin(name).filter(|_| !self.is_entity(namespace, name)).unwrap_or_default() {
             "String" => json!(if variant.full { "sample" } else { "" }),
             "Long" => json!(i64::from(variant.full)),
-            "Bool" | "Boolean" => json!(variant.full),
+            "Bool" => json!(variant.full),
             "ipaddr" => extension("ip", if variant.full { "203.0.113.7" } else { "::1" }),
             "decimal" => extension("decimal", if variant.full { "1.0" } else { "0.0" }),
             "datetime" => extension("datetime", if variant.full { "2026-11-24" } else { "1970-01-01" }),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use serde_json::Value;
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     engine::{PermissionInfo, Preset},
     files::{PolicyFiles, SourceFile, SourceKind},
     sample::Types,
+    size,
 };
 use crate::domain::permission::Permission;
 
@@ -17,6 +18,8 @@ pub(super) const KEY: &str = "ApiKey";
 pub(super) const ORG: &str = "Org";
 pub(super) const ADMIN: &str = "Claviger::Admin";
 pub(super) const SYSTEM: &str = "Claviger::System";
+/// Where the management API's actions are declared.
+const MANAGEMENT: &str = "Claviger";
 
 /// The schema, and what the engine reads out of it.
 pub(super) struct Vocabulary {
@@ -53,16 +56,17 @@ pub(super) struct Attribute {
 impl Vocabulary {
     pub(super) fn read(files: &PolicyFiles) -> Result<Self, LoadError> {
         let fragments = parse(files)?;
-        let schema = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()))
-            .map_err(|error| LoadError::from(link_error(&fragments, &error)))?;
         let mut namespaces: Vec<(String, Value)> = Vec::new();
-        for (file, fragment) in fragments {
-            let json = fragment.to_json_value().map_err(|error| Diagnostic::cedar(file, &error))?;
+        for (file, fragment) in &fragments {
+            let json = fragment.clone().to_json_value().map_err(|error| Diagnostic::cedar(file, &error))?;
             if let Value::Object(map) = json {
                 namespaces.extend(map);
             }
         }
         let types = Types::new(&namespaces);
+        size::check(files, &types, &namespaces)?;
+        let schema = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()))
+            .map_err(|error| LoadError::from(link_error(&fragments, &error)))?;
         let mut vocabulary = Self { schema, types, permissions: Vec::new(), presets: Vec::new(), actions: Vec::new() };
         let mut problems = Vec::new();
         for (namespace, definition) in &namespaces {
@@ -79,7 +83,7 @@ impl Vocabulary {
 
     fn read_actions(&mut self, namespace: &str, definition: &Value, problems: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
         let groups: Vec<EntityUid> = self.schema.action_groups().cloned().collect();
-        let hierarchy = self.schema.action_entities().unwrap_or_else(|_| Entities::empty());
+        let hierarchy = self.schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
         for (name, action) in entries(definition, "actions") {
             let uid = action_uid(namespace, name)?;
             let applies = |of: &str| -> Vec<String> {
@@ -97,7 +101,8 @@ impl Vocabulary {
                 groups: hierarchy.ancestors(&uid).map(|all| all.cloned().collect()).unwrap_or_default(),
                 uid,
                 for_keys,
-                for_admins: principals.iter().any(|kind| kind == ADMIN),
+                // Elsewhere an action of the same name is not the server's, and must not take its place.
+                for_admins: namespace == MANAGEMENT && principals.iter().any(|kind| kind == ADMIN),
                 resources: resources.into_iter().filter_map(|kind| Some((kind.clone(), kind.parse().ok()?))).collect(),
                 context: context.map(|context| self.types.attributes(namespace, context)).unwrap_or_default(),
             });

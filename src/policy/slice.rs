@@ -31,35 +31,69 @@ pub(super) struct Slice {
     /// Resource types by their full names.
     pub resources: Vec<(String, EntityTypeName)>,
     pub context: BTreeMap<String, Attribute>,
-    /// The action and its groups, when a condition of the slice asks for a hierarchy with `in`; else empty.
+    /// The action and its groups, or all actions, when a condition of the slice asks for them with `in`; else empty.
     pub hierarchy: Vec<Entity>,
     /// The permissions that could turn a default denial into an allow.
     pub candidates: Vec<Permission>,
+}
+
+/// A policy, and what slices need of it: read out of it once, not once for each action.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    policy: Policy,
+    /// The same policy for any action.
+    any_action: Policy,
+    asks: Ancestors,
+    /// The actions that it names in conditions and scope.
+    named: Vec<Permission>,
+}
+
+/// Whose groups a condition asks for with `in`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ancestors {
+    Nobody,
+    /// Those of the request's own action.
+    Own,
+    /// Those of some other action, which the policy names or the context brings.
+    Every,
+}
+
+/// Reads what slices need out of every policy.
+pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic> {
+    let prepare = |policy: &Policy| {
+        let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
+        let json = policy.to_json().map_err(|error| failed(&error))?;
+        let literals = policy.entity_literals();
+        let named = literals.iter().filter(|uid| is_action(uid)).filter_map(|uid| uid.id().unescaped().parse().ok());
+        Ok(Prepared {
+            policy: policy.clone(),
+            any_action: any_action(policy).map_err(|error| failed(&error))?,
+            asks: json.get("conditions").map_or(Ancestors::Nobody, asks),
+            named: named.collect(),
+        })
+    };
+    policies.policies().map(prepare).collect()
 }
 
 impl Slice {
     pub(super) fn cut(
         action: &ActionShape,
         principal: &EntityTypeName,
-        policies: &PolicySet,
+        policies: &[Prepared],
         vocabulary: &Vocabulary,
     ) -> Result<Self, Diagnostic> {
         let mut slice = PolicySet::new();
-        let mut asks_hierarchy = false;
+        let mut asked = Ancestors::Nobody;
         let mut candidates: Vec<Permission> = action.name.parse().into_iter().collect();
-        for policy in policies.policies().filter(|policy| can_match(policy, action, principal)) {
-            let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
-            let policy = any_action(policy).map_err(|error| failed(&error))?;
-            asks_hierarchy |= policy.to_json().map_or(true, |json| uses_in(&json));
-            candidates.extend(
-                policy.entity_literals().iter().filter(|uid| is_action(uid)).filter_map(|uid| uid.id().unescaped().parse().ok()),
-            );
-            slice.add(policy).map_err(|error| Diagnostic::general(error.to_string()))?;
+        for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, action, principal)) {
+            asked = asked.max(prepared.asks);
+            candidates.extend(prepared.named.iter().cloned());
+            slice.add(prepared.any_action.clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
         }
         candidates.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
         candidates.sort();
         candidates.dedup();
-        let hierarchy = if asks_hierarchy { hierarchy(action, vocabulary)? } else { Vec::new() };
+        let hierarchy = hierarchy(asked, action, vocabulary)?;
         let (resources, context) = (action.resources.clone(), action.context.clone());
         Ok(Self { action: action.uid.clone(), policies: slice, resources, context, hierarchy, candidates })
     }
@@ -109,16 +143,35 @@ fn any_action(policy: &Policy) -> Result<Policy, pst::PstConstructionError> {
     Policy::from_pst(body.into())
 }
 
-/// Whether `in` occurs anywhere in a policy's JSON form; a record with a field of that name counts too, which only costs speed.
-fn uses_in(json: &Value) -> bool {
-    match json {
-        Value::Object(map) => map.iter().any(|(key, value)| key == "in" || uses_in(value)),
-        Value::Array(values) => values.iter().any(uses_in),
-        _ => false,
+/// Whose groups an expression in Cedar's JSON form asks for. A record with a field `in` counts too, which only costs speed.
+fn asks(expression: &Value) -> Ancestors {
+    match expression {
+        Value::Object(map) => {
+            let inside = map.values().map(asks).max().unwrap_or(Ancestors::Nobody);
+            // `a in b` is {"in": {"left": a, "right": b}}, `a is T in b` is {"is": {"left": a, "in": b, …}}.
+            let left = map.get("in").and_then(|operands| operands.get("left"));
+            let left = left.or_else(|| map.get("left").filter(|_| map.contains_key("in")));
+            let variable = left.and_then(|left| left.get("Var")).and_then(Value::as_str);
+            let own = match variable {
+                Some("action") => Ancestors::Own,
+                None if map.contains_key("in") => Ancestors::Every,
+                // No `in`, or that of a key, an admin or a resource: the server gives them no parents.
+                _ => Ancestors::Nobody,
+            };
+            inside.max(own)
+        }
+        Value::Array(values) => values.iter().map(asks).max().unwrap_or(Ancestors::Nobody),
+        _ => Ancestors::Nobody,
     }
 }
 
-fn hierarchy(action: &ActionShape, vocabulary: &Vocabulary) -> Result<Vec<Entity>, Diagnostic> {
+fn hierarchy(asked: Ancestors, action: &ActionShape, vocabulary: &Vocabulary) -> Result<Vec<Entity>, Diagnostic> {
+    if asked == Ancestors::Nobody {
+        return Ok(Vec::new());
+    }
     let all = vocabulary.schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
+    if asked == Ancestors::Every {
+        return Ok(all.iter().cloned().collect());
+    }
     Ok(std::iter::once(&action.uid).chain(&action.groups).filter_map(|uid| all.get(uid).cloned()).collect())
 }
