@@ -88,13 +88,16 @@ pub fn document() -> utoipa::openapi::OpenApi {
     documented().into_openapi()
 }
 
-/// Every route, behind two layers: the envelope that every answer has, and a net for panics inside it.
+/// Every route.
 pub fn router(app: &AppState) -> Router {
     let (routes, document) = documented().split_for_parts();
     let document: Router = Router::new().route("/openapi.json", get(openapi::openapi)).with_state(Document::new(document));
+    layered(routes.with_state(app.clone()).merge(document), app)
+}
+
+/// Behind two layers: the envelope that every answer has, and a net for panics inside it.
+fn layered(routes: Router, app: &AppState) -> Router {
     routes
-        .with_state(app.clone())
-        .merge(document)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(|_| {

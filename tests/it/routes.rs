@@ -1,0 +1,3 @@
+//! The HTTP API keeps its contract: one file per route or topic.
+
+mod authorize;
