@@ -1,3 +1,4 @@
 //! The HTTP API keeps its contract: one file per route or topic.
 
 mod authorize;
+mod credentials;

@@ -1,6 +1,6 @@
 //! The server as `serve` builds it, on a fresh database, with a clock that stands still.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::Router;
 use claviger::{
@@ -15,11 +15,12 @@ use claviger::{
         secret::{Peppers, Plane, Secret, SecretPrefix},
     },
     http::{self, App, AppState},
-    policy::{Engine, PolicyFiles, Settings, shipped},
+    policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
     telemetry::Recorder,
 };
+use sqlx::{AssertSqlSafe, Executor, SqlitePool};
 use tempfile::TempDir;
 
 use super::{
@@ -40,6 +41,17 @@ impl Default for Setup {
     fn default() -> Self {
         Self { postgres: false, files: shipped(), peppers: Peppers::default(), recorder: Recorder::off() }
     }
+}
+
+/// The shipped policies and schema, and more of both.
+pub(crate) fn shipped_and(policies: &str, schema: &str) -> PolicyFiles {
+    let mut files: Vec<SourceFile> = shipped().iter().cloned().collect();
+    for (kind, name, text) in [(SourceKind::Policies, "more.cedar", policies), (SourceKind::Schema, "more.cedarschema", schema)] {
+        if !text.is_empty() {
+            files.push(SourceFile { kind, path: name.to_owned(), name: name.to_owned(), text: text.to_owned() });
+        }
+    }
+    PolicyFiles::new(files)
 }
 
 /// A server without a socket.
@@ -86,6 +98,11 @@ impl TestApp {
         let mut app = Self { state, router, url, owner: String::new(), _directory: directory };
         app.owner = app.new_admin(Role::Owner).await.1;
         app
+    }
+
+    /// With these policies and this schema besides the shipped ones.
+    pub(crate) async fn with_more(policies: &str, schema: &str) -> Self {
+        Self::with(Setup { files: shipped_and(policies, schema), ..Setup::default() }).await
     }
 
     /// Somebody who shows nothing.
@@ -158,6 +175,23 @@ impl TestApp {
     {
         let author = Author::command_line(self.state.clock.now());
         self.state.keeper.commit(write(self.state.store.clone(), author)).await.unwrap().value
+    }
+
+    /// Runs SQL past the store, as an operator or an intruder would; on SQLite only.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let pool = SqlitePool::connect(&self.url).await.unwrap();
+        pool.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        pool.close().await;
+    }
+
+    /// Puts another history under the server that it cannot load; on SQLite only.
+    pub(crate) async fn become_unready(&self) {
+        self.execute("ALTER TABLE api_key RENAME TO hidden; UPDATE meta SET epoch = 'another'").await;
+        let following = tokio::spawn(self.keeper().clone().follow());
+        while self.keeper().is_ready() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        following.abort();
     }
 
     pub(crate) fn keeper(&self) -> &Arc<Keeper> {

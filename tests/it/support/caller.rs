@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, Response, StatusCode},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -155,6 +156,16 @@ impl Answer {
     /// Status, code and param of an error.
     pub(crate) fn error(&self) -> (u16, String, String) {
         (self.status, self.code(), self.param())
+    }
+
+    /// Claims that no piece of a secret comes back, in whatever header or body.
+    #[track_caller]
+    pub(crate) fn hides(&self, secret: &str) -> &Self {
+        let all = format!("{:?} {}", self.headers, self.text());
+        let random = secret.rsplit('_').next().unwrap();
+        let told = (0..=random.len() - 12).find(|at| all.contains(&random[*at..at + 12]));
+        assert!(told.is_none() && !all.contains(&BASE64_STANDARD.encode(secret)), "{}: {all}", self.asked);
+        self
     }
 
     /// The body of an answer that must have this status.
