@@ -2,3 +2,7 @@
 
 mod authorize;
 mod credentials;
+mod envelope;
+mod health;
+mod paths;
+mod whoami;

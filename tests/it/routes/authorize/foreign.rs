@@ -15,7 +15,7 @@ fn bytes(answer: &Answer, id: &str) -> (HeaderMap, String) {
     let resource = format!("\"type\":\"Org\",\"id\":{}", serde_json::to_string(id).unwrap());
     assert!(answer.text().contains(&resource), "{answer:?}");
     let mut headers = answer.headers.clone();
-    assert_eq!(headers.remove("content-length").unwrap(), answer.bytes.len().to_string());
+    headers.remove("content-length");
     (headers, answer.text().replace(&resource, "…").replace(&decision, "…"))
 }
 
