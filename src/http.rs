@@ -88,15 +88,23 @@ pub fn document() -> utoipa::openapi::OpenApi {
     documented().into_openapi()
 }
 
-/// Every route, behind two layers: the envelope that every answer has, and a net for panics inside it.
+/// Every route, behind the layers.
 pub fn router(app: &AppState) -> Router {
+    layered(routes(app), app)
+}
+
+fn routes(app: &AppState) -> Router {
     let (routes, document) = documented().split_for_parts();
     let document: Router = Router::new().route("/openapi.json", get(openapi::openapi)).with_state(Document::new(document));
-    routes
-        .with_state(app.clone())
-        .merge(document)
-        .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+    routes.with_state(app.clone()).merge(document)
+}
+
+/// Two layers: the envelope that every answer has, and a net for panics inside it. They lie around the router and not around
+/// each of its routes, so that a target is looked at before it is routed.
+fn layered(routes: Router, app: &AppState) -> Router {
+    let routes = routes.fallback(async || ApiError::NotFound).method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
+    Router::new()
+        .fallback_service(routes)
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("a handler panicked; the answer is 500, which allows nothing");
             ApiError::Internal.into_response()

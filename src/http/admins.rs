@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::{ApiError, Errors, created},
-    management::{Call, ListBody, path_id, required_field},
+    management::{Call, ListBody, ListCall, path_id, required_field},
     view::AdminView,
 };
 use crate::{
@@ -62,9 +62,9 @@ pub(super) async fn create_admin(mut call: Call) -> Result<Response, ApiError> {
 #[utoipa::path(get, path = "/v1/admins", operation_id = "list_admins", tag = "admins",
     params(("limit" = Option<u32>, Query, description = "1 to 200, 50 when left out"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = ListBody<AdminView>), Errors))]
-pub(super) async fn list_admins(mut call: Call) -> Result<Json<ListBody<AdminView>>, ApiError> {
+pub(super) async fn list_admins(ListCall(mut call, query): ListCall) -> Result<Json<ListBody<AdminView>>, ApiError> {
     call.no_fields()?;
-    let page = call.page("admins")?;
+    let page = query.page("admins")?;
     call.authorize(ManagementAction::AdminsList, &Target::System)?;
     let listing = call.app.store.list_admins(page).await?;
     Ok(ListBody::new("admins", &listing, |admin| admin.id, AdminView::new))

@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// More than one header, or one that is not `Bearer`, one space, one token (RFC 9110 token68).
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let malformed = |message: &str| Err(ApiError::invalid(Some("authorization"), message));
+    let malformed = |message: &str| Err(ApiError::invalid("authorization", message));
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

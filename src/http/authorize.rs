@@ -4,14 +4,14 @@ use axum::{
     body::{Body, Bytes},
     extract::{Extension, Request as HttpRequest, State},
     http::{HeaderValue, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
 use super::{
     auth::{authenticate_key, bearer},
     body::parse_object,
     decision::{DecisionBody, decide, denial, read_request},
-    envelope::Envelope,
+    envelope::{AnsweredAt, Envelope},
     error::{ApiError, Errors},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::AuthorizeRequest,
@@ -31,7 +31,7 @@ pub(super) async fn authorize(
     State(app): State<AppState>,
     Extension(envelope): Extension<Envelope>,
     request: HttpRequest,
-) -> Result<Response, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let (parts, body) = request.into_parts();
     let recording = Recording::begin(&app, EntryPoint::Api, &parts.headers);
     let token = bearer(&parts.headers)?;
@@ -43,7 +43,7 @@ pub(super) async fn authorize(
     if let Some(recording) = recording {
         call.record(recording, &app, &snapshot, &envelope, &answer);
     }
-    answer
+    Ok((Extension(AnsweredAt(snapshot.revision())), answer))
 }
 
 /// What is known of a call so far, for its record.

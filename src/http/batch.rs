@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Extension, Request as HttpRequest, State},
+    response::IntoResponse,
 };
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,7 @@ use super::{
     auth::{authenticate_key, bearer},
     body::{Fields, missing, parse_object},
     decision::{DecisionBody, decide, denial, read_request},
-    envelope::Envelope,
+    envelope::{AnsweredAt, Envelope},
     error::{ApiError, Errors},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::{BatchDecisions, BatchRequest},
@@ -33,7 +34,7 @@ pub(super) async fn authorize_batch(
     State(app): State<AppState>,
     Extension(envelope): Extension<Envelope>,
     request: HttpRequest,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let (parts, body) = request.into_parts();
     let recording = Recording::begin(&app, EntryPoint::Batch, &parts.headers);
     let token = bearer(&parts.headers)?;
@@ -55,7 +56,8 @@ pub(super) async fn authorize_batch(
         };
         recording.end(&app, &snapshot, &envelope, status, found.as_ref(), answer);
     }
-    answer.map(|decisions| Json(json!({ "decisions": decisions })))
+    let answer = answer.map(|decisions| Json(json!({ "decisions": decisions })));
+    Ok((Extension(AnsweredAt(snapshot.revision())), answer))
 }
 
 struct Batch<'a> {
@@ -83,7 +85,7 @@ impl Batch<'_> {
         let requests = fields.list("requests")?.ok_or_else(|| missing("requests"))?;
         fields.finish()?;
         if !(1..=MOST).contains(&requests.len()) {
-            return Err(ApiError::invalid(Some("requests"), format!("`requests` must hold 1 to {MOST} requests")));
+            return Err(ApiError::invalid("requests", format!("`requests` must hold 1 to {MOST} requests")));
         }
         Ok(requests.into_iter().map(|request| self.answer_item(&caller, request)).collect())
     }
@@ -92,7 +94,7 @@ impl Batch<'_> {
         let begun = self.recording.map(Recording::elapsed).unwrap_or_default();
         let id = DecisionId::new(self.app.clock.now(), &self.app.random);
         let request = Fields::new(request, "")
-            .map_err(|_| ApiError::invalid(None, "each request must be an object"))
+            .map_err(|_| ApiError::invalid("requests", "each request must be an object"))
             .and_then(read_request);
         let (outcome, body) = match &request {
             Ok(request) => self.decide(caller, request, id),

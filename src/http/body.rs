@@ -23,9 +23,7 @@ pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0, fault: &fault }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
-        fault
-            .take()
-            .unwrap_or_else(|| ApiError::InvalidRequest { param: None, message: format!("the body is not valid JSON: {error}") })
+        fault.take().unwrap_or_else(|| ApiError::invalid("body", format!("the body is not valid JSON: {error}")))
     })
 }
 
@@ -43,7 +41,7 @@ struct Strict<'f> {
 impl Strict<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth == DEEPEST {
-            return Err(self.fail(ApiError::invalid(None, format!("the body is nested more than {DEEPEST} levels deep"))));
+            return Err(self.fail(ApiError::invalid("body", format!("the body is nested more than {DEEPEST} levels deep"))));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
@@ -113,7 +111,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(name) = access.next_key::<String>()? {
             if map.contains_key(&name) {
                 return Err(
-                    self.fail(ApiError::invalid(Some(&name), format!("the name `{}` occurs twice in one object", redact(&name))))
+                    self.fail(ApiError::invalid(&name, format!("the name `{}` occurs twice in one object", redact(&name))))
                 );
             }
             let value = access.next_value_seed(inner)?;
@@ -135,7 +133,7 @@ impl Fields {
     pub(super) fn new(value: Value, path: &str) -> Result<Self, ApiError> {
         match value {
             Value::Object(map) => Ok(Self { map, path: path.to_owned() }),
-            _ if path.is_empty() => Err(ApiError::invalid(None, "the body must be a JSON object")),
+            _ if path.is_empty() => Err(ApiError::invalid("body", "the body must be a JSON object")),
             _ => Err(wrong_type(path, "an object")),
         }
     }
@@ -201,19 +199,17 @@ impl Fields {
     pub(super) fn finish(self) -> Result<(), ApiError> {
         match self.map.keys().next() {
             None => Ok(()),
-            Some(name) => {
-                Err(ApiError::invalid(Some(&self.path_of(name)), format!("unknown field `{}`", redact(&self.path_of(name)))))
-            }
+            Some(name) => Err(ApiError::invalid(&self.path_of(name), format!("unknown field `{}`", redact(&self.path_of(name))))),
         }
     }
 }
 
 fn wrong_type(path: &str, wanted: &str) -> ApiError {
-    ApiError::invalid(Some(path), format!("`{}` must be {wanted}", redact(path)))
+    ApiError::invalid(path, format!("`{}` must be {wanted}", redact(path)))
 }
 
 pub(super) fn missing(path: &str) -> ApiError {
-    ApiError::invalid(Some(path), format!("`{path}` is required"))
+    ApiError::invalid(path, format!("`{path}` is required"))
 }
 
 /// A text as a value of the domain; one that the domain refuses is 422 with the domain's own sentence.
@@ -221,11 +217,16 @@ pub(super) fn parse_field<T: FromStr<Err: fmt::Display>>(name: &'static str, tex
     text.parse().map_err(|error: T::Err| ApiError::Unprocessable { param: name, message: format!("`{name}`: {error}") })
 }
 
+/// Two ways to say when a key ends, which may contradict each other.
+pub(super) fn both_expiries() -> ApiError {
+    ApiError::Unprocessable { param: "expires_in", message: "give either `expires_at` or `expires_in`".into() }
+}
+
 /// `expires_at` or `expires_in`, never both, in the future.
 pub(super) fn parse_expiry(at: Option<&str>, within: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
     let refuse = |param, message: &str| ApiError::Unprocessable { param, message: format!("`{param}`: {message}") };
     let expiry = match (at, within) {
-        (Some(_), Some(_)) => return Err(refuse("expires_in", "give either `expires_at` or `expires_in`")),
+        (Some(_), Some(_)) => return Err(both_expiries()),
         (None, None) => return Ok(None),
         (Some(at), None) => ("expires_at", parse_field("expires_at", at)?),
         (None, Some(within)) => {

@@ -9,7 +9,7 @@ use super::state::AppState;
 /// What a page says about a code.
 pub(super) struct Explanation {
     pub code: &'static str,
-    status: &'static str,
+    pub status: &'static str,
     meaning: &'static str,
     remedy: &'static str,
 }

@@ -15,6 +15,10 @@ use crate::domain::{id::RequestId, redact::holds_secret};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("claviger-revision");
 
+/// The revision that an answer was made from, where it was not the current one of the moment it leaves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnsweredAt(pub i64);
+
 /// What is known of a request before its route is.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope {
@@ -39,6 +43,8 @@ pub(super) async fn envelope(State(app): State<AppState>, mut request: Request, 
 
 /// Writes the error that a handler left, and the headers that every answer has.
 fn seal(app: &AppState, mut response: Response, id: &str, as_problem: bool) -> Response {
+    let answered = response.extensions_mut().remove::<AnsweredAt>();
+    let revision = answered.map_or_else(|| app.keeper.current().revision(), |AnsweredAt(revision)| revision);
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = error.render(id, as_problem);
@@ -48,7 +54,7 @@ fn seal(app: &AppState, mut response: Response, id: &str, as_problem: bool) -> R
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.insert(REVISION, HeaderValue::from(app.keeper.current().revision()));
+    headers.insert(REVISION, HeaderValue::from(revision));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -63,15 +69,21 @@ fn request_id(app: &AppState, headers: &HeaderMap) -> Arc<str> {
 
 /// Whether the caller prefers RFC 9457.
 fn wants_problem(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("application/problem+json"));
-    headers.get_all(header::ACCEPT).iter().any(accepts)
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_problem = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/problem+json"));
+        // `q=0` says "anything but this".
+        is_problem && parts.filter_map(|part| part.strip_prefix("q=")).all(|weight| weight.parse() != Ok(0.0))
+    })
 }
 
 /// Paths are taken as they stand: what another server might normalise is no path of ours.
 fn check_uri(uri: &Uri) -> Result<(), ApiError> {
     if uri.scheme().is_some() || uri.authority().is_some() {
-        return Err(ApiError::invalid(None, "the request target must be a path, not a whole URL"));
+        return Err(ApiError::invalid("target", "the request target must be a path, not a whole URL"));
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-.".contains(&b);
-    if uri.path().bytes().all(plain) { Ok(()) } else { Err(ApiError::NotFound) }
+    let normal = !uri.path().contains("//") && uri.path().split('/').all(|part| part != "." && part != "..");
+    if normal && uri.path().bytes().all(plain) { Ok(()) } else { Err(ApiError::NotFound) }
 }

@@ -20,9 +20,10 @@ use crate::{
 /// Why a request was not answered as asked. 5xx tell nothing of their cause; that is logged, once, with the request's id.
 #[derive(Debug, Clone)]
 pub(super) enum ApiError {
-    /// The shape of the request is wrong: 400.
+    /// The shape of the request is wrong: 400. `param` is a field, a query parameter, a header, or `body`, `query` or `target`
+    /// as a whole.
     InvalidRequest {
-        param: Option<String>,
+        param: String,
         message: String,
     },
     /// The shape is right and a value is not: 422.
@@ -70,8 +71,8 @@ pub(super) struct Denial {
 
 impl ApiError {
     /// A 400 with the name of what is wrong, redacted.
-    pub(super) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
-        Self::InvalidRequest { param: param.map(|param| redact(param).into_owned()), message: message.into() }
+    pub(super) fn invalid(param: &str, message: impl Into<String>) -> Self {
+        Self::InvalidRequest { param: redact(param).into_owned(), message: message.into() }
     }
 
     fn status(&self) -> StatusCode {
@@ -154,7 +155,7 @@ impl ApiError {
 
     fn param(&self) -> Option<&str> {
         match self {
-            Self::InvalidRequest { param, .. } => param.as_deref(),
+            Self::InvalidRequest { param, .. } => Some(param),
             Self::Unprocessable { param, .. } => Some(param),
             Self::UnknownPermission { .. } => Some("permissions"),
             Self::Unfit(BadRequest::UnknownAction { .. }) => Some("action"),

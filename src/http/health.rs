@@ -15,7 +15,7 @@ use super::{
 use crate::snapshot::PolicyFailure;
 
 /// The process answers. Touches nothing.
-#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health", responses((status = 200, body = Live)))]
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health", security(()), responses((status = 200, body = Live)))]
 pub(super) async fn livez() -> Json<Live> {
     Json(Live { status: "ok" })
 }
@@ -57,7 +57,7 @@ impl From<&PolicyFailure> for FailureView {
 }
 
 /// Loaded and fresh. A failed policy reload leaves it 200: one bad edit must not drain every replica.
-#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health", security(()),
     responses((status = 200, body = Ready), (status = 503, body = ErrorBody)))]
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     if !app.keeper.is_ready() {

@@ -30,7 +30,7 @@ pub(super) fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
     };
     match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
         (Some(text), None) if is_json(text) => Ok(()),
-        _ => Err(ApiError::invalid(Some("content-type"), "send the body as `Content-Type: application/json`")),
+        _ => Err(ApiError::invalid("content-type", "send the body as `Content-Type: application/json`")),
     }
 }
 
@@ -47,6 +47,6 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
     match read.map_err(|_| ApiError::Timeout)? {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::RequestTooLarge),
-        Err(_) => Err(ApiError::invalid(None, "the body did not arrive whole")),
+        Err(_) => Err(ApiError::invalid("body", "the body did not arrive whole")),
     }
 }

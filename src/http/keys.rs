@@ -7,9 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    body::{Fields, missing, parse_expiry},
+    body::{Fields, both_expiries, missing, parse_expiry},
     error::{ApiError, Errors, created},
-    management::{Call, ListBody, optional_field, path_id, required_field},
+    management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
     view::KeyView,
 };
 use crate::{
@@ -114,10 +114,13 @@ pub(super) async fn create_key(Path(org): Path<String>, mut call: Call) -> Resul
 #[utoipa::path(get, path = "/v1/orgs/{org}/keys", operation_id = "list_keys", tag = "keys",
     params(("org" = String, Path), ("limit" = Option<u32>, Query, description = "1 to 200, 50 when left out"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = ListBody<KeyView>), Errors))]
-pub(super) async fn list_keys(Path(org): Path<String>, mut call: Call) -> Result<Json<ListBody<KeyView>>, ApiError> {
+pub(super) async fn list_keys(
+    Path(org): Path<String>,
+    ListCall(mut call, query): ListCall,
+) -> Result<Json<ListBody<KeyView>>, ApiError> {
     call.no_fields()?;
     let list = format!("keys of {org}");
-    let page = call.page(&list)?;
+    let page = query.page(&list)?;
     let org = call.authorize_org(ManagementAction::KeysList, path_id(&org)).await?;
     let listing = call.app.store.list_keys(org.id, page).await?;
     let now = call.app.clock.now();
@@ -171,7 +174,7 @@ impl UpdateKey {
         fields.finish()?;
         let expiry = parse_expiry(body.expires_at.as_deref(), body.expires_in.as_deref(), call.app.clock.now())?;
         if expiry.is_some() && body.without_expiry {
-            return Err(ApiError::invalid(Some("expires_in"), "give either `expires_at` or `expires_in`"));
+            return Err(both_expiries());
         }
         let expires_at = if body.without_expiry { Some(None) } else { expiry.map(Some) };
         Ok(KeyPatch { name: body.name, permissions: body.permissions, expires_at })
@@ -211,7 +214,7 @@ impl RotateKey {
 
 /// Gives a key a new secret, shown once; the old one dies at the end of the overlap.
 #[utoipa::path(post, path = "/v1/keys/{key}/rotate", operation_id = "rotate_key", tag = "keys", params(("key" = String, Path)),
-    request_body = RotateKey, responses((status = 200, body = KeyWritten), Errors))]
+    request_body = Option<RotateKey>, responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn rotate_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     let overlap = RotateKey::read(call.optional_fields())?;
     let key = authorize_key(&call, ManagementAction::KeysRotate, &key).await?;
@@ -260,7 +263,7 @@ pub(super) struct RevokeKey {
 
 /// Revokes a key for ever.
 #[utoipa::path(post, path = "/v1/keys/{key}/revoke", operation_id = "revoke_key", tag = "keys", params(("key" = String, Path)),
-    request_body = RevokeKey, responses((status = 200, body = KeyWritten), Errors))]
+    request_body = Option<RevokeKey>, responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn revoke_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     let mut fields = call.optional_fields();
     let body = RevokeKey { reason: optional_field(&mut fields, "reason")? };

@@ -11,6 +11,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tracing::{Instrument, field::Empty};
 use utoipa::ToSchema;
 
@@ -34,17 +35,33 @@ use crate::{
     telemetry::TraceParent,
 };
 
-/// An authenticated management call: header shape, size, token and JSON are already in order.
+/// An authenticated management call without a query: header shape, size, token and JSON are already in order.
 #[derive(Debug)]
 pub(super) struct Call {
     pub app: AppState,
     pub admin: Admin,
     envelope: Envelope,
     body: Option<Fields>,
-    uri: Uri,
 }
 
+/// A call for a list: the only kind that takes a query.
+#[derive(Debug)]
+pub(super) struct ListCall(pub Call, pub PageQuery);
+
+/// The query of a list, unread.
+#[derive(Debug)]
+pub(super) struct PageQuery(Vec<(String, String)>);
+
 impl FromRequest<AppState> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
+        let ListCall(call, PageQuery(pairs)) = ListCall::from_request(request, app).await?;
+        pairs.first().map_or(Ok(call), |(name, _)| Err(unknown_parameter(name)))
+    }
+}
+
+impl FromRequest<AppState> for ListCall {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
@@ -56,16 +73,17 @@ impl FromRequest<AppState> for Call {
         let bytes = read_body(body, MANAGEMENT_LIMIT).await?;
         let admin = authenticate_admin(app, &parts.headers).await?;
         let body = if bytes.is_empty() { None } else { Some(parse_object(&bytes)?) };
+        let query = read_query(&parts.uri)?;
         let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
         tracing::Span::current().record("admin.id", tracing::field::display(admin.id));
-        Ok(Self { app: app.clone(), admin, envelope, body, uri: parts.uri })
+        Ok(Self(Call { app: app.clone(), admin, envelope, body }, PageQuery(query)))
     }
 }
 
 impl Call {
     /// The fields of a body that must be there.
     pub(super) fn fields(&mut self) -> Result<Fields, ApiError> {
-        self.body.take().ok_or_else(|| ApiError::invalid(None, "the body must be a JSON object"))
+        self.body.take().ok_or_else(|| ApiError::invalid("body", "the body must be a JSON object"))
     }
 
     /// The fields of a body that may be left out.
@@ -111,33 +129,26 @@ impl Call {
     {
         Ok(self.app.keeper.commit(write(self.app.clone(), self.author())).await?)
     }
+}
 
-    /// Refuses a query that the call does not know.
-    pub(super) fn no_query(&self) -> Result<(), ApiError> {
-        match self.query()?.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(unknown_parameter(name)),
-        }
-    }
+fn read_query(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
+    let query = Query::try_from_uri(uri);
+    query.map(|Query(pairs)| pairs).map_err(|_| ApiError::invalid("query", "the query string cannot be read"))
+}
 
-    fn query(&self) -> Result<Vec<(String, String)>, ApiError> {
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&self.uri);
-        query.map(|Query(pairs)| pairs).map_err(|_| ApiError::invalid(None, "the query string cannot be read"))
-    }
-
+impl PageQuery {
     /// `?limit=50` (1 to 200) and `&cursor=…`, which is bound to the list it came from.
-    pub(super) fn page<K: Kind>(&self, list: &str) -> Result<Page<Id<K>>, ApiError> {
+    pub(super) fn page<K: Kind>(self, list: &str) -> Result<Page<Id<K>>, ApiError> {
         let mut page = Page { limit: 50, after: None };
         let mut seen = Vec::new();
-        for (name, value) in self.query()? {
+        for (name, value) in self.0 {
             if seen.contains(&name) {
-                return Err(ApiError::invalid(Some(&name), "the parameter occurs twice"));
+                return Err(ApiError::invalid(&name, "the parameter occurs twice"));
             }
             match name.as_str() {
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=200).contains(limit) && !value.starts_with('+'));
-                    page.limit =
-                        limit.ok_or_else(|| ApiError::invalid(Some("limit"), "`limit` must be a number from 1 to 200"))?;
+                    page.limit = limit.ok_or_else(|| ApiError::invalid("limit", "`limit` must be a number from 1 to 200"))?;
                 }
                 "cursor" => page.after = Some(read_cursor(list, &value)?),
                 _ => return Err(unknown_parameter(&name)),
@@ -149,14 +160,29 @@ impl Call {
 }
 
 fn unknown_parameter(name: &str) -> ApiError {
-    ApiError::invalid(Some(name), "the call does not take this parameter")
+    ApiError::invalid(name, "the call does not take this parameter")
+}
+
+/// A cursor is a bond to its list and the last id. The bond finds what was changed or comes from elsewhere; it is no secret,
+/// because a forged cursor only names a place in a list that its sender may read anyway.
+fn write_cursor<K: Kind>(list: &str, end: Id<K>) -> String {
+    let end = end.to_string();
+    BASE64_URL_SAFE_NO_PAD.encode([&bond(list, &end), end.as_bytes()].concat())
 }
 
 fn read_cursor<K: Kind>(list: &str, cursor: &str) -> Result<Id<K>, ApiError> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    let id = text.as_deref().and_then(|text| text.strip_prefix(list)?.strip_prefix(' ')?.parse().ok());
-    id.ok_or_else(|| ApiError::invalid(Some("cursor"), "`cursor` must be the `next_cursor` of this very list"))
+    let read = || {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (bound, end) = bytes.split_first_chunk()?;
+        let end = std::str::from_utf8(end).ok()?;
+        if *bound == bond(list, end) { end.parse().ok() } else { None }
+    };
+    read().ok_or_else(|| ApiError::invalid("cursor", "`cursor` must be the `next_cursor` of this very list"))
+}
+
+fn bond(list: &str, end: &str) -> [u8; 8] {
+    let digest: [u8; 32] = Sha256::digest(format!("{list} {end}")).into();
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 /// A page of a list.
@@ -176,7 +202,7 @@ impl<V> ListBody<V> {
         view: impl Fn(&T) -> V,
     ) -> Json<Self> {
         let end = listing.items.last().filter(|_| listing.has_more);
-        let next_cursor = end.map(|item| BASE64_URL_SAFE_NO_PAD.encode(format!("{list} {}", id(item))));
+        let next_cursor = end.map(|item| write_cursor(list, id(item)));
         Json(Self { data: listing.items.iter().map(view).collect(), next_cursor })
     }
 }

@@ -19,6 +19,7 @@ use super::state::Document;
     ),
     modifiers(&Security),
     security(("bearer" = [])),
+    paths(openapi),
     tags(
         (name = "decisions", description = "For services and gateways, with the key of their caller"),
         (name = "orgs", description = "For administrators"),
@@ -79,7 +80,9 @@ pub(super) struct BatchDecisions {
     decisions: Vec<Value>,
 }
 
-/// `openapi`
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "health", security(()),
+    responses((status = 200, body = Object)))]
 pub(super) async fn openapi(State(document): State<Document>) -> Json<utoipa::openapi::OpenApi> {
     Json(utoipa::openapi::OpenApi::clone(&document))
 }

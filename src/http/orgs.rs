@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{
     body::Fields,
     error::{ApiError, Errors, created},
-    management::{Call, ListBody, optional_field, path_id, required_field},
+    management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
     view::OrgView,
 };
 use crate::{
@@ -67,9 +67,9 @@ pub(super) async fn create_org(mut call: Call) -> Result<Response, ApiError> {
 #[utoipa::path(get, path = "/v1/orgs", operation_id = "list_orgs", tag = "orgs",
     params(("limit" = Option<u32>, Query, description = "1 to 200, 50 when left out"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = ListBody<OrgView>), Errors))]
-pub(super) async fn list_orgs(mut call: Call) -> Result<Json<ListBody<OrgView>>, ApiError> {
+pub(super) async fn list_orgs(ListCall(mut call, query): ListCall) -> Result<Json<ListBody<OrgView>>, ApiError> {
     call.no_fields()?;
-    let page = call.page("orgs")?;
+    let page = query.page("orgs")?;
     call.authorize(ManagementAction::OrgsList, &Target::System)?;
     let listing = call.app.store.list_orgs(page).await?;
     Ok(ListBody::new("orgs", &listing, |org| org.id, OrgView::new))
@@ -84,7 +84,7 @@ pub(super) async fn find_org(Path(org): Path<String>, mut call: Call) -> Result<
     Ok(Json(OrgView::new(&org)))
 }
 
-/// What `update_org` takes: at least one of them.
+/// What `update_org` takes.
 #[derive(Debug, ToSchema)]
 pub(super) struct UpdateOrg {
     #[schema(value_type = Option<String>)]

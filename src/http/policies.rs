@@ -45,7 +45,6 @@ struct PresetView {
     responses((status = 200, body = PermissionList), Errors))]
 pub(super) async fn list_permissions(mut call: Call) -> Result<Json<PermissionList>, ApiError> {
     call.no_fields()?;
-    call.no_query()?;
     call.authorize(ManagementAction::PermissionsList, &Target::System)?;
     let snapshot = call.app.keeper.current();
     let engine = &snapshot.policies().engine;
@@ -90,7 +89,6 @@ struct PolicyView {
     responses((status = 200, body = PolicySetView), Errors))]
 pub(super) async fn read_policies(mut call: Call) -> Result<Json<PolicySetView>, ApiError> {
     call.no_fields()?;
-    call.no_query()?;
     call.authorize(ManagementAction::PoliciesRead, &Target::System)?;
     let snapshot = call.app.keeper.current();
     let policies = snapshot.policies();

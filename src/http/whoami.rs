@@ -2,7 +2,8 @@
 
 use axum::{
     Json,
-    extract::{Request as HttpRequest, State},
+    extract::{Extension, Request as HttpRequest, State},
+    response::IntoResponse,
 };
 use serde::Serialize;
 use serde_json::Map;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     auth::{authenticate_key, bearer},
+    envelope::AnsweredAt,
     error::{ApiError, Errors},
     state::AppState,
 };
@@ -54,7 +56,7 @@ struct WhoAmIOrg {
 
 /// What the calling key is, and what it may do now on its own organization.
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "decisions", responses((status = 200, body = WhoAmI), Errors))]
-pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) -> Result<Json<WhoAmI>, ApiError> {
+pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) -> Result<impl IntoResponse, ApiError> {
     let token = bearer(request.headers())?;
     if !app.keeper.is_ready() {
         return Err(ApiError::NotReady);
@@ -70,7 +72,7 @@ pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) ->
     };
     let permissions = engine.permissions().iter().map(|info| info.name.clone()).filter(allowed).collect();
     let (key, org) = (&found.key, &found.org);
-    Ok(Json(WhoAmI {
+    let body = WhoAmI {
         key: WhoAmIKey {
             id: key.id,
             name: key.name.clone(),
@@ -81,5 +83,6 @@ pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) ->
         },
         org: WhoAmIOrg { id: org.id, name: org.name.to_string(), suspended: org.suspended },
         permissions,
-    }))
+    };
+    Ok((Extension(AnsweredAt(snapshot.revision())), Json(body)))
 }

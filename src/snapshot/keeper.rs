@@ -207,7 +207,8 @@ impl Keeper {
 
     async fn reload(&self, applied: &Head, lists: &mut PermissionLists) -> Result<(), StoreError> {
         let head = self.store.head().await?;
-        if head.epoch != applied.epoch || head.revision < applied.revision {
+        // The same revision again, and yet not the one that is applied: its tag differs.
+        if head.epoch != applied.epoch || head.revision <= applied.revision {
             tracing::warn!(revision = head.revision, was = applied.revision, "the database has another history; loading it anew");
             self.ready.store(false, Ordering::Release);
         }

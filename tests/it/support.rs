@@ -1,4 +1,7 @@
-//! What the claims stand on: both databases, and callers.
+//! What the claims stand on: both databases, a server on either, and callers.
 
+pub(crate) mod app;
+pub(crate) mod caller;
 pub(crate) mod engines;
 pub(crate) mod postgres;
+pub(crate) mod wire;

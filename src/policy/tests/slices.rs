@@ -44,8 +44,8 @@ fn schema() -> &'static Schema {
 }
 
 fn is_valid(policy: &str) -> bool {
-    let set: PolicySet = policy.parse().unwrap_or_else(|error| panic!("{policy}: {error:?}"));
     static VALIDATOR: OnceLock<Validator> = OnceLock::new();
+    let set: PolicySet = policy.parse().unwrap_or_else(|error| panic!("{policy}: {error:?}"));
     let validator = VALIDATOR.get_or_init(|| Validator::new(schema().clone()));
     validator.validate(&set, ValidationMode::Strict).validation_passed_without_warnings()
 }
