@@ -6,6 +6,8 @@ mod house;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod store;

@@ -4,4 +4,5 @@ pub(crate) mod app;
 pub(crate) mod caller;
 pub(crate) mod engines;
 pub(crate) mod postgres;
+pub(crate) mod program;
 pub(crate) mod wire;
