@@ -1,6 +1,10 @@
 //! The program as people start it: a process, its output, its signals.
 
 mod dev;
+mod kill;
+mod reload;
+mod serve;
+mod traces;
 
 use std::{
     collections::HashSet,
