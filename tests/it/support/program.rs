@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Nothing here takes this long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command that is to run in `directory`; nothing of this process's environment reaches it.
 pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
