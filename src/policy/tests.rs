@@ -101,8 +101,8 @@ fn facts(permissions: &[&str], suspended: bool) -> Facts {
     }
 }
 
-fn org(id: impl Into<String>) -> Option<Resource> {
-    Some(Resource { kind: "Org".into(), id: id.into() })
+fn org(id: impl Into<String>) -> Resource {
+    Resource { kind: "Org".into(), id: id.into() }
 }
 
 fn decide_with(

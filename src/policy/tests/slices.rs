@@ -181,7 +181,7 @@ fn requests(amount: Option<i64>, flag: bool, wanted: Option<&str>) -> Vec<Reques
         if let (Some(wanted), "scan:create") = (wanted, action) {
             context["wanted"] = json!({"type": "Action", "id": wanted});
         }
-        let orgs = [None, org(own_org().to_string()), org("org_other")];
+        let orgs = [None, Some(org(own_org().to_string())), Some(org("org_other"))];
         let projects = [resource("Project", "p1"), resource("Project", "p2")];
         for resource in orgs.into_iter().chain(projects.into_iter().filter(|_| matches!(action, "jobs:read" | "scan:create"))) {
             let Value::Object(context) = context.clone() else { unreachable!() };

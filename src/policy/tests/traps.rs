@@ -87,8 +87,8 @@ fn no_policy_set_lets_a_suspended_organizations_key_in() {
 #[test]
 fn no_policy_set_lets_a_key_act_on_a_foreign_organization() {
     let engine = unguarded(&replaced(GRANTS, "principal.org == resource &&", ""));
-    assert!(decide(&engine, facts(&["jobs:read"], false), "jobs:read", org(own_org().to_string())).is_allow());
-    let denied = decide(&engine, facts(&["jobs:read"], false), "jobs:read", org("org_other"));
+    assert!(decide(&engine, facts(&["jobs:read"], false), "jobs:read", Some(org(own_org().to_string()))).is_allow());
+    let denied = decide(&engine, facts(&["jobs:read"], false), "jobs:read", Some(org("org_other")));
     let expected = "the policies allow a key on an organization that is not its own";
     assert_eq!(denied.verdict, Verdict::PolicyError { detail: expected.into() });
 }
@@ -113,7 +113,7 @@ fn the_setting_lifts_the_suspension_for_the_named_action_alone() {
     let engine = Engine::load_without_guards(&open, &settings).unwrap();
     assert!(decide(&engine, facts(&all, true), "credits:read", None).is_allow());
     assert_eq!(decide(&engine, facts(&all, true), "jobs:read", None).code(), Some("POLICY_ERROR"));
-    assert_eq!(decide(&engine, facts(&all, true), "credits:read", org("org_other")).code(), Some("POLICY_ERROR"));
+    assert_eq!(decide(&engine, facts(&all, true), "credits:read", Some(org("org_other"))).code(), Some("POLICY_ERROR"));
 }
 
 #[test]

@@ -55,11 +55,16 @@ async fn what_is_allowed_now_is_what_authorize_would_allow_now() {
         told
     };
     check(&["desk:open", "jobs:read"]).await;
-    app.state.clock.advance(Duration::from_secs(8 * 3_600));
+    app.state.clock.advance(Duration::from_hours(8));
     check(&["jobs:read"]).await;
     app.owner().post(&format!("/v1/orgs/{}/suspend", org.id), json!({ "reason": "r" })).await.expect(200);
     let told = check(&[]).await;
     assert_eq!((&told["org"]["suspended"], told["key"]["permissions"].as_array().map(Vec::len)), (&json!(true), Some(4)));
+}
+
+/// The name of each field, at any depth of objects.
+fn names(value: &Value) -> Vec<&str> {
+    value.as_object().into_iter().flatten().flat_map(|(name, value)| [vec![name.as_str()], names(value)].concat()).collect()
 }
 
 #[tokio::test]
@@ -70,9 +75,6 @@ async fn a_key_is_told_nothing_of_its_secrets_and_of_others() {
     let answer = app.key(&made).get("/v1/whoami").await;
     answer.hides(&made.secret);
     assert!(!answer.text().contains(&other.id()) && !answer.text().contains("umbrella"));
-    fn names(value: &Value) -> Vec<&str> {
-        value.as_object().into_iter().flatten().flat_map(|(name, value)| [vec![name.as_str()], names(value)].concat()).collect()
-    }
     assert!(
         names(&answer.json())
             .iter()

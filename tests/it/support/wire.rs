@@ -54,7 +54,7 @@ impl Wire {
 pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // A reset after the answer, for a body that nobody read, is an end like any other.
-    let _ = timeout(Duration::from_secs(60), stream.read_to_end(&mut bytes)).await.expect("the server keeps the connection open");
+    let _ = timeout(Duration::from_mins(1), stream.read_to_end(&mut bytes)).await.expect("the server keeps the connection open");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
