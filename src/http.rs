@@ -36,6 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use serve::{DRAIN, Peer, serve};
 pub use state::{App, AppState};
+pub use view::{AdminView, KeyView, OrgView};
 
 use self::{error::ApiError, state::Document};
 

@@ -21,7 +21,6 @@ use super::{
 use crate::{
     config::{self, Config, Flags},
     domain::{clock::Clock, random::Random},
-    snapshot::files::PolicyDirs,
     telemetry::Telemetry,
 };
 
@@ -43,10 +42,10 @@ pub(super) struct DevArgs {
     reset: bool,
     /// Directory of *.cedar and guards.yaml [default: policies, if there is one, else the built-in ones]
     #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
+    policies: Option<String>,
     /// Directory of *.cedarschema [default: schema, if there is one, else the built-in one]
     #[arg(long, value_name = "DIR")]
-    schema: Option<PathBuf>,
+    schema: Option<String>,
     /// `json`: one line when ready, for scripts
     #[arg(short, long, value_enum, default_value = "page")]
     output: Output,
@@ -65,6 +64,8 @@ pub(super) fn run(args: &DevArgs) -> Result<Exit, Failure> {
     let mut flags = Flags::default();
     flags.set("http", "listen", Some(args.listen.clone()));
     flags.set("database", "url", Some(format!("sqlite:{}", database.display())));
+    flags.set("policies", "dir", args.policies.clone());
+    flags.set("policies", "schema", args.schema.clone());
     // The environment counts, a file in the working directory does not: `dev` is the same everywhere.
     let config = config::load(None, flags)?.config;
     prepare_dir(&args.data_dir)?;
@@ -81,7 +82,7 @@ async fn serve(config: Config, args: &DevArgs, telemetry: &Telemetry) -> Result<
         ));
     }
     let progress = progress(args.output);
-    let source = source(args)?;
+    let source = PolicySource::configured(&config)?;
     let from = match &source {
         PolicySource::Dirs(dirs) => format!("policies in {}, schema in {}", dirs.policies.display(), dirs.schema.display()),
         PolicySource::Shipped => "built-in policies; `claviger init` writes them out".to_owned(),
@@ -107,20 +108,6 @@ fn progress(output: Output) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
-}
-
-/// The directories that flags or convention name; the built-in set where there is neither.
-fn source(args: &DevArgs) -> Result<PolicySource, Failure> {
-    let (policies, schema) = (PathBuf::from("policies"), PathBuf::from("schema"));
-    let named = args.policies.is_some() || args.schema.is_some();
-    if !named && !policies.is_dir() && !schema.is_dir() {
-        return Ok(PolicySource::Shipped);
-    }
-    let dirs = PolicyDirs { policies: args.policies.clone().unwrap_or(policies), schema: args.schema.clone().unwrap_or(schema) };
-    if let Some(dir) = [&dirs.policies, &dirs.schema].into_iter().find(|dir| !dir.is_dir()) {
-        return Err(Failure::usage(format!("there is no directory `{}`; policies and schema come together", dir.display())));
-    }
-    Ok(PolicySource::Dirs(dirs))
 }
 
 fn prepare_dir(dir: &Path) -> Result<(), Failure> {

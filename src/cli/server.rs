@@ -36,6 +36,20 @@ pub(super) enum PolicySource {
 }
 
 impl PolicySource {
+    /// The configured directories; the built-in set where neither of the usual ones is there.
+    pub(super) fn configured(config: &Config) -> Result<Self, Failure> {
+        let usual = crate::config::PoliciesConfig::default();
+        let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
+        let is_usual = dirs.policies == usual.dir && dirs.schema == usual.schema;
+        if is_usual && !dirs.policies.is_dir() && !dirs.schema.is_dir() {
+            return Ok(Self::Shipped);
+        }
+        if let Some(dir) = [&dirs.policies, &dirs.schema].into_iter().find(|dir| !dir.is_dir()) {
+            return Err(Failure::usage(format!("there is no directory `{}`; policies and schema come together", dir.display())));
+        }
+        Ok(Self::Dirs(dirs))
+    }
+
     pub(super) fn read(&self) -> Result<PolicyFiles, Failure> {
         match self {
             Self::Dirs(dirs) => Ok(files::read(dirs)?),

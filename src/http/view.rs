@@ -13,7 +13,7 @@ use crate::domain::{
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Org)]
-pub(super) struct OrgView {
+pub struct OrgView {
     #[schema(example = "org_01kaw9m3gz5v8r7q2n4c6x0b1d")]
     id: String,
     name: String,
@@ -32,7 +32,9 @@ fn text(at: Option<Timestamp>) -> Option<String> {
 }
 
 impl OrgView {
-    pub(super) fn new(org: &Org) -> Self {
+    /// An org for people.
+    #[must_use]
+    pub fn new(org: &Org) -> Self {
         let state = match (&org.deleted_at, &org.suspension) {
             (Some(_), _) => "deleted",
             (None, Some(_)) => "suspended",
@@ -55,7 +57,7 @@ impl OrgView {
 /// An API key.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Key)]
-pub(super) struct KeyView {
+pub struct KeyView {
     #[schema(example = "key_01kaw9m3gz5v8r7q2n4c6x0b1d")]
     id: String,
     org_id: String,
@@ -99,7 +101,8 @@ impl SecretView {
 
 impl KeyView {
     /// A key as it is at `now`.
-    pub(super) fn new(key: &Key, now: Timestamp) -> Self {
+    #[must_use]
+    pub fn new(key: &Key, now: Timestamp) -> Self {
         Self {
             id: key.id.to_string(),
             org_id: key.org.to_string(),
@@ -121,7 +124,7 @@ impl KeyView {
 /// An administrator.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Admin)]
-pub(super) struct AdminView {
+pub struct AdminView {
     #[schema(example = "adm_01kaw9m3gz5v8r7q2n4c6x0b1d")]
     id: String,
     name: String,
@@ -136,7 +139,9 @@ pub(super) struct AdminView {
 }
 
 impl AdminView {
-    pub(super) fn new(admin: &Admin) -> Self {
+    /// An admin for people.
+    #[must_use]
+    pub fn new(admin: &Admin) -> Self {
         Self {
             id: admin.id.to_string(),
             name: admin.name.to_string(),

@@ -10,7 +10,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 8] = [
     ("domain", &[], &["tokio", "sqlx", "axum", "cedar_policy", "std::fs"]),
     ("policy", &["domain"], &["tokio", "sqlx", "axum", "std::fs", "std::net", "SystemTime", "Instant::now"]),
     ("store", &["domain"], &["axum", "cedar_policy"]),
-    ("telemetry", &["domain"], &["axum", "sqlx", "cedar_policy"]),
+    ("telemetry", &["domain"], &["axum", "sqlx::", "cedar_policy"]),
     ("snapshot", &["domain", "policy", "store"], &["axum", "sqlx", "cedar_policy"]),
     ("http", &["domain", "policy", "store", "snapshot", "telemetry"], &["sqlx", "cedar_policy", "std::fs"]),
     ("config", &["domain", "policy", "store", "telemetry"], &["tokio", "axum", "sqlx", "cedar_policy"]),
@@ -106,7 +106,7 @@ fn imports_point_down_the_stairs() {
 
 #[test]
 fn status_codes_are_known_to_one_file() {
-    for path in sources("src").into_iter().filter(|path| !path.ends_with("http/error.rs")) {
+    for path in sources("src").into_iter().filter(|path| !path.ends_with("http/error.rs") && !path.ends_with("http/tests.rs")) {
         let code = code(&fs::read_to_string(&path).unwrap());
         assert!(!code.contains("StatusCode"), "{}: status codes belong into http/error.rs", shown(&path));
     }
