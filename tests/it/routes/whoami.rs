@@ -81,7 +81,3 @@ async fn a_key_is_told_nothing_of_its_secrets_and_of_others() {
             .all(|name| !["hash", "alg", "pepper", "hint", "secret"].iter().any(|word| name.contains(word)))
     );
 }
-
-fn names(value: &Value) -> Vec<&str> {
-    value.as_object().into_iter().flatten().flat_map(|(name, value)| [vec![name.as_str()], names(value)].concat()).collect()
-}
