@@ -54,9 +54,10 @@ pub(super) struct CreateKey {
     #[schema(value_type = Vec<String>, example = json!(["read-only"]))]
     permissions: Permissions,
     /// RFC 3339; or give `expires_in`.
+    #[schema(value_type = String, required = false)]
     expires_at: Option<String>,
     /// `[0-9]+[smhd]`; or give `expires_at`.
-    #[schema(example = "90d")]
+    #[schema(value_type = String, required = false, example = "90d")]
     expires_in: Option<String>,
 }
 
@@ -149,14 +150,15 @@ pub(super) async fn find_key(Path(key): Path<String>, mut call: Call) -> Result<
 /// What `update_key` takes.
 #[derive(Debug, ToSchema)]
 pub(super) struct UpdateKey {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Option<Name>,
     /// Replaces the whole list.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Vec<String>, required = false)]
     permissions: Option<Permissions>,
     /// RFC 3339, or `null` for no expiry.
     expires_at: Option<String>,
     /// `[0-9]+[smhd]`
+    #[schema(value_type = String, required = false)]
     expires_in: Option<String>,
     #[schema(ignore)]
     without_expiry: bool,
@@ -196,7 +198,7 @@ pub(super) async fn update_key(Path(key): Path<String>, mut call: Call) -> Resul
 #[derive(Debug, ToSchema)]
 pub(super) struct RotateKey {
     /// How long the old secret stays valid: `0s` to `7d`, `24h` when left out.
-    #[schema(value_type = Option<String>, example = "24h")]
+    #[schema(value_type = String, required = false, example = "24h")]
     overlap: Duration,
 }
 
@@ -257,7 +259,7 @@ pub(super) async fn enable_key(Path(key): Path<String>, mut call: Call) -> Resul
 /// What `revoke_key` takes.
 #[derive(Debug, Default, ToSchema)]
 pub(super) struct RevokeKey {
-    #[schema(value_type = Option<String>, example = "leaked")]
+    #[schema(value_type = String, required = false, example = "leaked")]
     reason: Option<Reason>,
 }
 

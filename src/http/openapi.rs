@@ -49,9 +49,10 @@ pub(super) struct AuthorizeRequest {
     #[schema(example = "classify:create")]
     action: String,
     /// The key's own organization when left out.
+    #[schema(value_type = ResourceRef, required = false)]
     resource: Option<ResourceRef>,
     /// Must fit the context type that the schema declares for the action.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     context: Option<Value>,
 }
 

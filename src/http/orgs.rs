@@ -39,7 +39,7 @@ pub(super) struct CreateOrg {
     #[schema(value_type = String, example = "Acme")]
     name: Name,
     /// Made from the name when left out.
-    #[schema(value_type = Option<String>, example = "acme")]
+    #[schema(value_type = String, required = false, example = "acme")]
     slug: Option<Slug>,
 }
 
@@ -87,9 +87,9 @@ pub(super) async fn find_org(Path(org): Path<String>, mut call: Call) -> Result<
 /// What `update_org` takes.
 #[derive(Debug, ToSchema)]
 pub(super) struct UpdateOrg {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     name: Option<Name>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = String, required = false)]
     slug: Option<Slug>,
 }
 

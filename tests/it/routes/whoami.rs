@@ -62,6 +62,11 @@ async fn what_is_allowed_now_is_what_authorize_would_allow_now() {
     assert_eq!((&told["org"]["suspended"], told["key"]["permissions"].as_array().map(Vec::len)), (&json!(true), Some(4)));
 }
 
+/// The name of each field, at any depth of objects.
+fn names(value: &Value) -> Vec<&str> {
+    value.as_object().into_iter().flatten().flat_map(|(name, value)| [vec![name.as_str()], names(value)].concat()).collect()
+}
+
 #[tokio::test]
 async fn a_key_is_told_nothing_of_its_secrets_and_of_others() {
     let app = TestApp::new().await;
@@ -75,8 +80,4 @@ async fn a_key_is_told_nothing_of_its_secrets_and_of_others() {
             .iter()
             .all(|name| !["hash", "alg", "pepper", "hint", "secret"].iter().any(|word| name.contains(word)))
     );
-}
-
-fn names(value: &Value) -> Vec<&str> {
-    value.as_object().into_iter().flatten().flat_map(|(name, value)| [vec![name.as_str()], names(value)].concat()).collect()
 }

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use super::{
     caller::Caller,
     engines::{config, name, permissions},
-    postgres::postgres_url,
+    postgres::{drop_database, postgres_url},
 };
 
 /// What may differ from the usual: SQLite, the shipped policies, no pepper, no records.
@@ -125,6 +125,11 @@ impl TestApp {
         self.bearer(&self.owner)
     }
 
+    /// A new admin of this role.
+    pub(crate) async fn admin(&self, role: Role) -> Caller<'_> {
+        self.bearer(&self.new_admin(role).await.1)
+    }
+
     pub(crate) async fn new_admin(&self, role: Role) -> (Admin, String) {
         let secret = self.mint(Plane::Admin);
         let sealed = self.state.peppers.current.seal(&secret);
@@ -196,5 +201,18 @@ impl TestApp {
     /// The revision that the database has.
     pub(crate) async fn revision(&self) -> i64 {
         self.state.store.head().await.unwrap().revision
+    }
+}
+
+/// Makes a claim on both engines; the name of the one where it fails is printed before the failure.
+pub(crate) async fn on_both_engines(claim: impl AsyncFn(&TestApp)) {
+    for postgres in [false, true] {
+        eprintln!("on {}", if postgres { "postgres" } else { "sqlite" });
+        let app = TestApp::with(Setup { postgres, ..Setup::default() }).await;
+        claim(&app).await;
+        app.state.store.close().await;
+        if postgres {
+            drop_database(&app.url).await;
+        }
     }
 }
