@@ -6,6 +6,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use serde_json::Value;
 
 use super::{
+    declaration,
     diagnostic::{Diagnostic, LoadError},
     engine::{PermissionInfo, Preset},
     files::{PolicyFiles, SourceFile, SourceKind},
@@ -70,7 +71,7 @@ impl Vocabulary {
         let mut vocabulary = Self { schema, types, permissions: Vec::new(), presets: Vec::new(), actions: Vec::new() };
         let mut problems = Vec::new();
         for (namespace, definition) in &namespaces {
-            vocabulary.read_actions(namespace, definition, &mut problems)?;
+            vocabulary.read_actions(files, namespace, definition, &mut problems)?;
         }
         LoadError::check(problems)?;
         vocabulary.read_presets(&namespaces)?;
@@ -81,7 +82,13 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    fn read_actions(&mut self, namespace: &str, definition: &Value, problems: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
+    fn read_actions(
+        &mut self,
+        files: &PolicyFiles,
+        namespace: &str,
+        definition: &Value,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Result<(), Diagnostic> {
         let groups: Vec<EntityUid> = self.schema.action_groups().cloned().collect();
         let hierarchy = self.schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
         for (name, action) in entries(definition, "actions") {
@@ -107,7 +114,7 @@ impl Vocabulary {
                 context: context.map(|context| self.types.attributes(namespace, context)).unwrap_or_default(),
             });
             if for_keys {
-                match permission(namespace, name) {
+                match permission(files, namespace, name) {
                     Ok(name) => self.permissions.push(PermissionInfo { name, doc: doc(action), presets: Vec::new() }),
                     Err(problem) => problems.push(problem),
                 }
@@ -136,13 +143,14 @@ impl Vocabulary {
     }
 }
 
-fn permission(namespace: &str, name: &str) -> Result<Permission, Diagnostic> {
+fn permission(files: &PolicyFiles, namespace: &str, name: &str) -> Result<Permission, Diagnostic> {
     if !namespace.is_empty() {
-        let problem = Diagnostic::general(format!("the permission `{name}` is declared in the namespace `{namespace}`"));
+        let message = format!("the permission `{name}` is declared in the namespace `{namespace}`");
+        let problem = declaration::diagnostic(files, name, None, message);
         return Err(problem.help("declare actions that apply to `ApiKey` outside of any namespace"));
     }
-    Permission::from_str(name)
-        .map_err(|error| Diagnostic::general(format!("the action `{name}` cannot be a permission: {error}")))
+    let named = |error| format!("the action `{name}` cannot be a permission: {error}");
+    Permission::from_str(name).map_err(|error| declaration::diagnostic(files, name, None, named(error)))
 }
 
 /// The members of an object that is itself a member: name and value.

@@ -1,7 +1,12 @@
 //! Claims about the engine, on the shipped policies and on sets made to break it.
 
+mod context;
 mod guards;
+mod ids;
+mod permissions;
 mod slices;
+mod supply;
+mod threads;
 mod traps;
 
 use serde_json::{Map, Value};
