@@ -1,6 +1,8 @@
 //! Claims about the engine, on the shipped policies and on sets made to break it.
 
 mod context;
+mod diagnostics;
+mod files;
 mod guards;
 mod ids;
 mod permissions;
