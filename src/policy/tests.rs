@@ -1,6 +1,7 @@
 //! Claims about the engine, on the shipped policies and on sets made to break it.
 
 mod context;
+mod depth;
 mod diagnostics;
 mod files;
 mod guards;
