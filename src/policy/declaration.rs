@@ -14,6 +14,21 @@ pub(super) fn diagnostic(files: &PolicyFiles, name: &str, attribute: Option<&str
     }
 }
 
+/// A diagnostic about a name: in the last file that declares it, or else names it.
+pub(super) fn mention(files: &PolicyFiles, name: &str, message: impl Into<String>) -> Diagnostic {
+    let sources: Vec<&SourceFile> = files.of(SourceKind::Schema).collect();
+    let declared = sources.iter().rev().find_map(|file| Some((*file, locate(file, name, None)?)));
+    let named = |file: &SourceFile| {
+        let (offset, word) = Words { text: &file.text, at: 0 }.find(|(_, word)| unquoted(word) == name)?;
+        Some((offset, word.len()))
+    };
+    let place = declared.or_else(|| sources.iter().rev().find_map(|file| Some((*file, named(file)?))));
+    match place {
+        Some((file, (offset, length))) => Diagnostic::at(file, offset, length, message),
+        None => Diagnostic::general(message),
+    }
+}
+
 fn locate(file: &SourceFile, name: &str, attribute: Option<&str>) -> Option<(usize, usize)> {
     let mut words = Words { text: &file.text, at: 0 };
     let mut names = false;

@@ -6,7 +6,7 @@ use cedar_policy::PolicySet;
 use cedar_policy_formatter::{Config, policies_str_to_pretty};
 
 use super::{
-    diagnostic::{Diagnostic, LoadError},
+    diagnostic::{Diagnostic, LoadError, MOST},
     files::SourceFile,
     limits,
     load::{STACK, on_stack},
@@ -51,7 +51,7 @@ fn meaning(set: PolicySet) -> Option<serde_json::Value> {
 }
 
 fn parse_error(file: &SourceFile, errors: &cedar_policy::ParseErrors) -> LoadError {
-    let problems: Vec<Diagnostic> = errors.iter().map(|error| Diagnostic::cedar(file, error)).collect();
+    let problems: Vec<Diagnostic> = errors.iter().take(MOST).map(|error| Diagnostic::cedar(file, error)).collect();
     LoadError::check(problems).err().unwrap_or_else(|| refuse(file, "it does not parse").into())
 }
 

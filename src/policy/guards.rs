@@ -108,7 +108,9 @@ fn check_action(engine: &Engine, cast: &Cast, name: &Permission, slice: &Slice) 
     let mut allowed = false;
     for (kind, type_name) in &slice.resources {
         let own = if kind == ORG { Object::OwnOrg } else { Object::Bare(uid(type_name, "sample")) };
-        for variant in Variant::ALL {
+        // Without a context of the caller's all variants are one.
+        let variants = if slice.context.keys().all(|name| name == NOW) { 1 } else { Variant::ALL.len() };
+        for variant in Variant::ALL.into_iter().take(variants) {
             let ask = |principal: &Principal, object: &Object| sample_answer(engine, slice, variant, principal, object);
             for principal in &cast.granted {
                 allowed |= ask(principal, &own)?.is_some();

@@ -16,8 +16,15 @@ const MOST_OPERATORS: usize = 2_000;
 /// All live files together, in bytes.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// Says where a file goes past a limit.
+/// Says where a file goes past a limit, or is no text.
 pub(super) fn check(file: &SourceFile) -> Result<(), Diagnostic> {
+    if file.text.starts_with('\u{feff}') {
+        return Err(Diagnostic::at(file, 0, 0, "the file begins with a byte order mark").help("save it as UTF-8 without one"));
+    }
+    // Cedar takes it inside of strings and comments; a file that lost a block to a crash is full of them.
+    if let Some(offset) = file.text.find('\0') {
+        return Err(Diagnostic::at(file, offset, 1, "the file holds a NUL byte").help("is it damaged? write it again"));
+    }
     let (mut depth, mut operators) = (0usize, 0usize);
     let mut tokens = Tokens { bytes: file.text.as_bytes(), at: 0 };
     // In a schema they are the brackets of `Set<…>`; in a policy they compare.

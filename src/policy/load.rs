@@ -1,12 +1,12 @@
 //! From texts to an [`Engine`], or to a [`LoadError`] that says what is wrong where. Nothing half-loaded ever exists.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     str::FromStr,
     sync::Arc,
 };
 
-use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
 
 use super::{
     diagnostic::{Diagnostic, LoadError, MOST},
@@ -67,11 +67,11 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
     }
     let texts = files.iter().filter(|file| file.kind != SourceKind::Guards);
     LoadError::check(texts.filter_map(|file| limits::check(file).err()).collect())?;
+    let parsed = parse(files)?;
     let vocabulary = Vocabulary::read(files)?;
     supply::check(files, &vocabulary)?;
     let shape = Shape::read(&vocabulary)?;
     check_settings(&vocabulary, settings)?;
-    let parsed = parse(files)?;
     validate(&vocabulary, &parsed)?;
     let prepared = slice::prepare(&parsed.set)?;
     let slices = |principal: &str, wanted: fn(&ActionShape) -> bool| {
@@ -151,8 +151,9 @@ impl<'a> Parsed<'a> {
         policies.sort_by_cached_key(|policy| number(policy));
         let (mut offset, mut line) = (0, 1);
         for policy in policies {
+            let text = policy.to_string();
             let rest = file.text.get(offset..).unwrap_or_default();
-            let skipped = rest.find(&policy.to_string()).and_then(|at| rest.get(..at)).unwrap_or_default();
+            let skipped = rest.find(&text).and_then(|at| rest.get(..at)).unwrap_or_default();
             offset += skipped.len();
             line += skipped.matches('\n').count();
             if let Err(problem) = self.add(file, offset, line, policy) {
@@ -161,6 +162,8 @@ impl<'a> Parsed<'a> {
                     return;
                 }
             }
+            offset += text.len();
+            line += text.matches('\n').count();
         }
     }
 
@@ -204,8 +207,15 @@ impl<'a> Parsed<'a> {
 /// Strict validation: a warning is a policy that does not do what its author meant.
 fn validate(vocabulary: &Vocabulary, parsed: &Parsed<'_>) -> Result<(), LoadError> {
     let result = Validator::new(vocabulary.schema.clone()).validate(&parsed.set, ValidationMode::Strict);
-    let errors = result.validation_errors().map(|error| parsed.diagnostic(error.policy_id(), error));
-    let warnings = result.validation_warnings().map(|warning| parsed.diagnostic(warning.policy_id(), warning));
+    let misspelt = |error: &&ValidationError| {
+        matches!(error, ValidationError::UnrecognizedActionId(_) | ValidationError::UnrecognizedEntityType(_))
+    };
+    // A policy with a misspelt name can also never apply: that is the same mistake told again, without the name.
+    let named: HashSet<&PolicyId> = result.validation_errors().filter(misspelt).map(ValidationError::policy_id).collect();
+    let errors = result.validation_errors().filter(|error| misspelt(error) || !named.contains(error.policy_id()));
+    let errors = errors.map(|error| parsed.diagnostic(error.policy_id(), error));
+    let warnings = result.validation_warnings().filter(|warning| !named.contains(warning.policy_id()));
+    let warnings = warnings.map(|warning| parsed.diagnostic(warning.policy_id(), warning));
     let mut problems: Vec<Diagnostic> = errors.chain(warnings).take(10 * MOST).collect();
     problems.sort_by_key(|problem| (problem.file().map(str::to_owned), problem.position()));
     LoadError::check(problems)

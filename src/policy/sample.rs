@@ -33,7 +33,7 @@ impl Variant {
     ];
 }
 
-/// The name of one of Cedar's own types.
+/// The name of one of Cedar's own types. A schema that gives it to a type of its own gets a warning, so it never loads.
 fn builtin(name: &str) -> Option<&str> {
     match name.strip_prefix("__cedar::").unwrap_or(name) {
         "Bool" | "Boolean" => Some("Bool"),
@@ -110,18 +110,8 @@ impl Types {
         match tag {
             "Record" => "a record".to_owned(),
             "Set" => format!("Set<{}>", kind.get("element").map(|element| self.spell(namespace, element)).unwrap_or_default()),
-            _ => match (builtin(name), self.is_entity(namespace, name)) {
-                (Some(builtin), false) => builtin.to_owned(),
-                // An entity type may be called like a type of Cedar's.
-                (Some(_), true) => format!("entity {name}"),
-                (None, _) => self.entity(namespace, name),
-            },
+            _ => builtin(name).map_or_else(|| self.entity(namespace, name), str::to_owned),
         }
-    }
-
-    fn is_entity(&self, namespace: &str, name: &str) -> bool {
-        let kind = self.entity(namespace, name);
-        self.entities.contains_key(&kind) || self.action.contains_key(&kind)
     }
 
     /// A value of a type, in the JSON form that Cedar's context parser reads.
@@ -151,7 +141,7 @@ impl Types {
 
     fn sample_named(&self, namespace: &str, name: &str, variant: Variant) -> Value {
         let extension = |function: &str, argument: &str| json!({"__extn": {"fn": function, "arg": argument}});
-        match builtin(name).filter(|_| !self.is_entity(namespace, name)).unwrap_or_default() {
+        match builtin(name).unwrap_or_default() {
             "String" => json!(if variant.full { "sample" } else { "" }),
             "Long" => json!(i64::from(variant.full)),
             "Bool" => json!(variant.full),

@@ -6,6 +6,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
 use serde_json::Value;
 
 use super::{
+    declaration,
     diagnostic::{Diagnostic, LoadError},
     engine::{PermissionInfo, Preset},
     files::{PolicyFiles, SourceFile, SourceKind},
@@ -66,11 +67,11 @@ impl Vocabulary {
         let types = Types::new(&namespaces);
         size::check(files, &types, &namespaces)?;
         let schema = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()))
-            .map_err(|error| LoadError::from(link_error(&fragments, &error)))?;
+            .map_err(|error| LoadError::from(link_error(files, &error)))?;
         let mut vocabulary = Self { schema, types, permissions: Vec::new(), presets: Vec::new(), actions: Vec::new() };
         let mut problems = Vec::new();
         for (namespace, definition) in &namespaces {
-            vocabulary.read_actions(namespace, definition, &mut problems)?;
+            vocabulary.read_actions(files, namespace, definition, &mut problems)?;
         }
         LoadError::check(problems)?;
         vocabulary.read_presets(&namespaces)?;
@@ -81,7 +82,13 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    fn read_actions(&mut self, namespace: &str, definition: &Value, problems: &mut Vec<Diagnostic>) -> Result<(), Diagnostic> {
+    fn read_actions(
+        &mut self,
+        files: &PolicyFiles,
+        namespace: &str,
+        definition: &Value,
+        problems: &mut Vec<Diagnostic>,
+    ) -> Result<(), Diagnostic> {
         let groups: Vec<EntityUid> = self.schema.action_groups().cloned().collect();
         let hierarchy = self.schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
         for (name, action) in entries(definition, "actions") {
@@ -107,7 +114,7 @@ impl Vocabulary {
                 context: context.map(|context| self.types.attributes(namespace, context)).unwrap_or_default(),
             });
             if for_keys {
-                match permission(namespace, name) {
+                match permission(files, namespace, name) {
                     Ok(name) => self.permissions.push(PermissionInfo { name, doc: doc(action), presets: Vec::new() }),
                     Err(problem) => problems.push(problem),
                 }
@@ -136,13 +143,14 @@ impl Vocabulary {
     }
 }
 
-fn permission(namespace: &str, name: &str) -> Result<Permission, Diagnostic> {
+fn permission(files: &PolicyFiles, namespace: &str, name: &str) -> Result<Permission, Diagnostic> {
     if !namespace.is_empty() {
-        let problem = Diagnostic::general(format!("the permission `{name}` is declared in the namespace `{namespace}`"));
+        let message = format!("the permission `{name}` is declared in the namespace `{namespace}`");
+        let problem = declaration::diagnostic(files, name, None, message);
         return Err(problem.help("declare actions that apply to `ApiKey` outside of any namespace"));
     }
-    Permission::from_str(name)
-        .map_err(|error| Diagnostic::general(format!("the action `{name}` cannot be a permission: {error}")))
+    let named = |error| format!("the action `{name}` cannot be a permission: {error}");
+    Permission::from_str(name).map_err(|error| declaration::diagnostic(files, name, None, named(error)))
 }
 
 /// The members of an object that is itself a member: name and value.
@@ -190,20 +198,24 @@ fn parse(files: &PolicyFiles) -> Result<Vec<(&SourceFile, SchemaFragment)>, Load
     Ok(fragments)
 }
 
-/// Cedar places such an error by offset but does not say in which fragment: it is the one whose text holds the named thing.
-fn link_error(fragments: &[(&SourceFile, SchemaFragment)], error: &(impl miette::Diagnostic + ?Sized)) -> Diagnostic {
+/// Cedar places such an error by offset, if at all, and does not say in which fragment: it is the one that has the named
+/// thing there. Without a place, the last file that declares or names it: what was added later is what broke.
+fn link_error(files: &PolicyFiles, error: &(impl miette::Diagnostic + ?Sized)) -> Diagnostic {
     let message = error.to_string();
-    let named = message.rsplit([' ', '`']).find(|word| !word.is_empty()).unwrap_or_default();
+    let quoted = message.trim_end_matches('`').rsplit('`').next().filter(|_| message.ends_with('`'));
+    let named = quoted.or_else(|| message.rsplit(": ").next()).unwrap_or_default();
+    // An action's id stands in quotes, a type's name behind its namespace.
+    let id = named.strip_suffix('"').and_then(|named| named.rsplit_once('"')).map(|(_, id)| id);
+    let named = id.or_else(|| named.rsplit("::").next()).unwrap_or_default();
     let label = error.labels().and_then(|mut labels| labels.next());
-    let holds = |file: &SourceFile| match &label {
-        Some(label) => {
-            file.text.get(label.offset()..).is_some_and(|rest| named.starts_with(rest.get(..label.len()).unwrap_or("\0")))
-        }
-        None => file.text.contains(named.trim_matches('"')),
+    let place = label.map(|label| (label.offset(), label.offset().saturating_add(label.len())));
+    let has = |file: &&SourceFile| {
+        place.and_then(|(start, end)| file.text.get(start..end)).is_some_and(|text| !text.is_empty() && text.contains(named))
     };
-    let file = fragments.iter().map(|(file, _)| *file).find(|file| holds(file));
-    match file.or_else(|| fragments.first().map(|(file, _)| *file)) {
-        Some(file) => Diagnostic::cedar(file, error),
-        None => Diagnostic::general(message),
+    if let Some(file) = files.of(SourceKind::Schema).find(has) {
+        return Diagnostic::cedar(file, error);
     }
+    let mut diagnostic = declaration::mention(files, named, message.clone());
+    diagnostic.help = error.help().map(|help| help.to_string());
+    diagnostic
 }

@@ -1,15 +1,14 @@
 //! Slices: the policies that can matter for one action, cut out once at load.
 //!
-//! Sound, because a policy whose scope cannot match contributes no decision, no reason and no error. Inside a slice the
-//! action scope is `action`: it matches by construction, and needs no action hierarchy among the entities.
+//! Sound, because a policy whose scope cannot match contributes no decision, no reason and no error. Inside a slice an
+//! action scope of groups becomes `action`: it matches by construction, and needs no action hierarchy among the entities.
 
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint,
-    pst::{self, StaticPolicy},
+    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicySet, PrincipalConstraint,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     decide::Object,
@@ -41,8 +40,8 @@ pub(super) struct Slice {
 #[derive(Debug)]
 pub(super) struct Prepared {
     policy: Policy,
-    /// The same policy for any action.
-    any_action: Policy,
+    /// The same policy, for any action where its scope names groups.
+    sliced: Policy,
     asks: Ancestors,
     /// The actions that it names in conditions and scope.
     named: Vec<Permission>,
@@ -62,15 +61,19 @@ enum Ancestors {
 pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic> {
     let prepare = |policy: &Policy| {
         let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
-        let json = policy.to_json().map_err(|error| failed(&error))?;
         let literals = policy.entity_literals();
         let named = literals.iter().filter(|uid| is_action(uid)).filter_map(|uid| uid.id().unescaped().parse().ok());
-        Ok(Prepared {
-            policy: policy.clone(),
-            any_action: any_action(policy).map_err(|error| failed(&error))?,
-            asks: json.get("conditions").map_or(Ancestors::Nobody, asks),
-            named: named.collect(),
-        })
+        let mut prepared =
+            Prepared { policy: policy.clone(), sliced: policy.clone(), asks: Ancestors::Nobody, named: named.collect() };
+        // Most policies have no `in` at all, and the JSON form of ten thousand takes its time.
+        if policy.to_string().split(|c: char| !c.is_alphanumeric()).any(|word| word == "in") {
+            let json = policy.to_json().map_err(|error| failed(&error))?;
+            prepared.asks = json.get("conditions").map_or(Ancestors::Nobody, asks);
+            if matches!(policy.action_constraint(), ActionConstraint::In(_)) {
+                prepared.sliced = any_action(policy, json).map_err(|error| failed(&error))?;
+            }
+        }
+        Ok(prepared)
     };
     policies.policies().map(prepare).collect()
 }
@@ -88,7 +91,7 @@ impl Slice {
         for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, action, principal)) {
             asked = asked.max(prepared.asks);
             candidates.extend(prepared.named.iter().cloned());
-            slice.add(prepared.any_action.clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
+            slice.add(prepared.sliced.clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
         }
         candidates.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
         candidates.sort();
@@ -135,12 +138,12 @@ fn can_match(policy: &Policy, action: &ActionShape, principal: &EntityTypeName) 
     action_fits && principal_fits
 }
 
-/// The same policy for any action.
-fn any_action(policy: &Policy) -> Result<Policy, pst::PstConstructionError> {
-    let mut body = policy.to_pst()?.body().clone();
-    body.action = pst::ActionConstraint::Any;
-    let body = StaticPolicy::try_from(body)?;
-    Policy::from_pst(body.into())
+/// The same policy for any action, from its JSON form.
+fn any_action(policy: &Policy, mut json: Value) -> Result<Policy, Box<PolicyFromJsonError>> {
+    if let Some(policy) = json.as_object_mut() {
+        policy.insert("action".to_owned(), json!({"op": "All"}));
+    }
+    Policy::from_json(Some(policy.id().clone()), json).map_err(Box::new)
 }
 
 /// Whose groups an expression in Cedar's JSON form asks for. A record with a field `in` counts too, which only costs speed.

@@ -1,7 +1,15 @@
 //! Claims about the engine, on the shipped policies and on sets made to break it.
 
+mod context;
+mod depth;
+mod diagnostics;
+mod files;
 mod guards;
+mod ids;
+mod permissions;
 mod slices;
+mod supply;
+mod threads;
 mod traps;
 
 use serde_json::{Map, Value};
