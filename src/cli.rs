@@ -2,6 +2,8 @@
 
 mod admin;
 mod check;
+mod consent;
+mod credential;
 mod demo;
 mod desk;
 mod dev;
@@ -11,7 +13,9 @@ mod init;
 mod key;
 mod migrate;
 mod org;
+mod output;
 pub mod policy;
+mod policy_source;
 mod serve;
 mod server;
 mod settings;
@@ -19,16 +23,42 @@ pub mod streams;
 
 use std::io::Write as _;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::{exit::Exit, failure::Failure};
+use crate::domain::redact::{holds_secret, redact};
 
 /// The bearer of the keys: decides what API keys may do, by policies that are tested
-#[derive(Debug, Parser)]
-#[command(name = "claviger", version, propagate_version = true, arg_required_else_help = true)]
+#[derive(Debug, Args)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+impl CommandFactory for Cli {
+    fn command() -> clap::Command {
+        let program = clap::Command::new("claviger").version(env!("CARGO_PKG_VERSION"));
+        Self::augment_args(program.propagate_version(true).arg_required_else_help(true))
+    }
+
+    fn command_for_update() -> clap::Command {
+        Self::command()
+    }
+}
+
+impl Parser for Cli {
+    /// As clap does it, except that no complaint repeats a secret that was typed where none belongs.
+    fn parse() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let text = error.render().to_string();
+            if holds_secret(&text) {
+                // When stderr is gone, the exit code is all that is left.
+                let _ = write!(std::io::stderr(), "{}", redact(&text));
+                std::process::exit(Exit::Usage.code().into());
+            }
+            error.exit()
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +74,7 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     Config(settings::ConfigArgs),
     /// Print the OpenAPI document of the HTTP API
+    #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
     Openapi,
 }
 
@@ -57,7 +88,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Org(args) => org::run(args),
         Command::Key(args) => key::run(args),
         Command::Admin(args) => admin::run(args),
-        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Policy(args) => Ok(policy::run(args)),
         Command::Migrate(args) => migrate::run(&args),
         Command::Config(args) => settings::run(&args),
@@ -71,6 +102,6 @@ pub fn run(cli: Cli) -> Exit {
 }
 
 fn openapi() -> Result<Exit, Failure> {
-    desk::write_json(&serde_json::to_value(crate::http::document()).map_err(Failure::failed)?)?;
+    output::write_json(&crate::http::document())?;
     Ok(Exit::Ok)
 }

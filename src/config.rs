@@ -201,6 +201,16 @@ fn explain(error: figment::Error) -> ConfigError {
     }
 }
 
+/// A URL without the user and the password that it may hold.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
+        None => url.to_owned(),
+    }
+}
+
 fn source(metadata: &Metadata) -> String {
     match &metadata.source {
         Some(Source::File(path)) => format!("the file `{}`", path.display()),
@@ -271,6 +281,12 @@ impl PoliciesConfig {
 }
 
 impl Loaded {
+    /// Whether somebody set this, or it is the default.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.figment.find_metadata(key).is_some()
+    }
+
     /// Every setting in force, and where it came from.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
@@ -287,7 +303,7 @@ impl Loaded {
             ("policies.suspended_may", config.policies.suspended_may.join(", ")),
             ("log.level", config.log.level.clone()),
             ("log.decisions", config.log.decisions.to_string()),
-            ("trace.endpoint", config.trace.endpoint.clone().unwrap_or_else(|| "none".to_owned())),
+            ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
             ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),
             ("trace.queue", config.trace.queue.to_string()),
         ];

@@ -95,6 +95,15 @@ pub fn start(log: &LogConfig, trace: &TraceConfig, clock: &Clock, random: &Rando
     Ok(telemetry)
 }
 
+/// Starts the log alone, on stderr, for a command that soon ends: nothing is recorded and no span leaves.
+///
+/// # Errors
+/// When the level is none, or telemetry was started before.
+pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
+    let lines = Lines::new(Box::new(io::stderr()));
+    subscriber::subscriber(log.filter()?, lines, clock.clone(), None).try_init().map_err(|_| TelemetryError::AlreadyStarted)
+}
+
 /// Starts telemetry that writes its log to `output` and subscribes to nothing by itself.
 ///
 /// # Errors

@@ -3,19 +3,19 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    desk::{Desk, DeskArgs, confirm},
+    consent::Consent,
+    desk::{Desk, DeskArgs, all},
     exit::Exit,
     failure::Failure,
 };
 use crate::{
     domain::{
-        admin::{NewAdmin, Role},
+        admin::{Admin, NewAdmin, Role},
         id::AdminId,
         name::Name,
         secret::Plane,
     },
     http::AdminView,
-    store::Page,
 };
 
 /// Make, list and revoke admin tokens
@@ -36,6 +36,10 @@ pub(super) struct AdminArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make an admin and show the token, once
+    #[command(after_help = "\
+Examples:
+  claviger admin create --role owner 'Your name'
+  claviger admin create --role auditor Audit -o json")]
     Create {
         name: Name,
         /// owner, operator or auditor
@@ -43,22 +47,24 @@ enum Command {
         role: Role,
     },
     /// List the admins
+    #[command(after_help = "Examples:\n  claviger admin list")]
     List,
     /// Revoke a token
+    #[command(after_help = "Examples:\n  claviger admin revoke adm_…")]
     Revoke {
         admin: AdminId,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
 pub(super) fn run(args: AdminArgs) -> Result<Exit, Failure> {
-    args.desk.run(async |desk| match args.command {
-        Command::Create { name, role } => create(&desk, NewAdmin { name, role }).await,
-        Command::List => list(&desk).await,
-        Command::Revoke { admin, yes } => revoke(&desk, admin, yes).await,
-    })
+    let AdminArgs { desk, command } = args;
+    match command {
+        Command::Create { name, role } => desk.run_on_new(async |desk| create(&desk, NewAdmin { name, role }).await),
+        Command::List => desk.run(async |desk| list(&desk).await),
+        Command::Revoke { admin, consent } => desk.run(async |desk| revoke(&desk, admin, consent).await),
+    }
 }
 
 async fn create(desk: &Desk, new: NewAdmin) -> Result<Exit, Failure> {
@@ -70,24 +76,22 @@ async fn create(desk: &Desk, new: NewAdmin) -> Result<Exit, Failure> {
 }
 
 async fn list(desk: &Desk) -> Result<Exit, Failure> {
-    let (mut views, mut after) = (Vec::new(), None);
-    loop {
-        let page = desk.store.list_admins(Page { limit: 200, after }).await?;
-        for admin in &page.items {
-            views.push(serde_json::to_value(AdminView::new(admin)).map_err(Failure::failed)?);
-        }
-        after = page.items.last().map(|admin| admin.id);
-        if !page.has_more {
-            desk.print_list(&views, &["id", "name", "role", "state", "hint", "created_at"])?;
-            return Ok(Exit::Ok);
-        }
-    }
+    let admins = admins(desk).await?;
+    let columns = ["id", "name", "role", "state", "hint", "created_at"];
+    desk.print_list(admins.iter().map(AdminView::new), &columns, "there is no admin; `claviger admin create` makes one")?;
+    Ok(Exit::Ok)
 }
 
-async fn revoke(desk: &Desk, id: AdminId, yes: bool) -> Result<Exit, Failure> {
+async fn admins(desk: &Desk) -> Result<Vec<Admin>, Failure> {
+    Ok(all(|admin: &Admin| admin.id, async |page| desk.store.list_admins(page).await).await?)
+}
+
+async fn revoke(desk: &Desk, id: AdminId, consent: Consent) -> Result<Exit, Failure> {
     let admin = desk.store.find_admin(id).await?;
     let admin = admin.ok_or_else(|| Failure::failed(format!("there is no admin `{id}`; `claviger admin list` shows them")))?;
-    confirm(yes, &format!("The token of {} ({}, {}) will be refused for ever.", admin.name, admin.role, admin.id))?;
+    let others = admins(desk).await?.iter().filter(|other| other.id != id && other.revoked_at.is_none()).count();
+    let impact = format!("the token of {} ({}, {id}) will be refused for ever; {others} others stay", admin.name, admin.role);
+    consent.ask(&impact)?;
     let written = desk.store.revoke_admin(&desk.author(), id).await?;
     desk.print_written("admin", &AdminView::new(&written.value), written.revision)?;
     Ok(Exit::Ok)

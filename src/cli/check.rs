@@ -1,116 +1,145 @@
-//! `claviger check`: the decision of `POST /v1/authorize`, from the database and the policy directories.
+//! `claviger check`: the decision of `POST /v1/authorize`, from the database and the policy directories or from a server.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::PathBuf,
-};
+mod local;
+mod question;
+mod remote;
 
-use axum::{body::Body, http::Request};
 use clap::Args;
-use http_body_util::BodyExt;
-use serde_json::{Map, Value, json};
-use tower::ServiceExt;
+use serde_json::Value;
 
+use self::{question::QuestionArgs, remote::Server};
 use super::{
-    desk::{Desk, DeskArgs, Output, presented_key, write_json, write_line},
+    credential::CredentialArgs,
+    desk::DeskArgs,
     exit::Exit,
     failure::Failure,
-};
-use crate::{
-    domain::random::Random,
-    http::{App, AppState, router},
-    snapshot::Keeper,
-    telemetry::Recorder,
+    output::{Output, card, cell, write_json, write_line},
+    policy_source::PolicySourceArgs,
 };
 
-/// Decide a request as the server would, without a server
+/// Decide a request as a server would, or ask one
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The key comes from CLAVIGER_API_KEY or, with `--key -`, from stdin.
-Exit codes: 0 allowed, 3 denied, 4 the key is not valid, 1 the request does not fit the schema.
+Without a server the decision is made here, from the database and the policies that `serve` would use.
+
+Exit codes: 0 allowed, 3 denied, 4 the key is not valid, 5 the server cannot be reached or is not ready,
+1 there is no decision, for example because the action is no permission.
 
 Examples:
-  CLAVIGER_API_KEY=op_live_… claviger check classify:create
-  claviger check jobs:read --resource 'Org::\"org_…\"' --key - < secret")]
+  claviger check classify:create --key - < secret
+  CLAVIGER_API_KEY=op_live_… claviger check jobs:read --resource 'Org::\"org_…\"' -o json
+  claviger check classify:create --server https://claviger.example --key - < secret")]
 pub(super) struct CheckArgs {
-    /// A permission
-    action: String,
-    /// What is acted on, as Cedar writes it: Type::"id" [default: the key's own organization]
-    #[arg(long, value_name = "RESOURCE")]
-    resource: Option<String>,
-    /// File with the context as JSON; `-` reads stdin
-    #[arg(long, value_name = "FILE")]
-    context: Option<PathBuf>,
-    /// `-`: read the key from stdin
-    #[arg(long, value_name = "-", allow_hyphen_values = true)]
-    key: Option<String>,
+    #[command(flatten)]
+    question: QuestionArgs,
+    #[command(flatten)]
+    credential: CredentialArgs,
+    /// URL of a running server to ask [default: CLAVIGER_SERVER, unless another flag names a database or policies]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["database", "config", "policies", "schema"])]
+    server: Option<String>,
+    #[command(flatten)]
+    policies: PolicySourceArgs,
     #[command(flatten)]
     desk: DeskArgs,
 }
 
-pub(super) fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let desk = args.desk.clone();
-    desk.run(async |desk| check(&desk, args).await)
+/// What `POST /v1/authorize` said.
+struct Answer {
+    status: u16,
+    body: Value,
 }
 
-async fn check(desk: &Desk, args: CheckArgs) -> Result<Exit, Failure> {
-    let key = presented_key(args.key.as_deref())?;
-    let mut body = Map::from_iter([("action".to_owned(), Value::from(args.action))]);
-    if let Some(resource) = &args.resource {
-        let parsed = resource.split_once("::\"").and_then(|(kind, rest)| Some((kind, rest.strip_suffix('"')?)));
-        let (kind, id) =
-            parsed.ok_or_else(|| Failure::usage(format!("`{resource}` is no resource; write it as `Org::\"org_…\"`")))?;
-        body.insert("resource".to_owned(), json!({ "type": kind, "id": id }));
+pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    if args.credential.is_from_stdin() && args.question.is_from_stdin() {
+        return Err(Failure::usage("only one of key and context can come from standard input; CLAVIGER_API_KEY takes the key"));
     }
-    if let Some(path) = &args.context {
-        let text = if path.as_os_str() == "-" {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text).map(|_| text)?
-        } else {
-            fs::read_to_string(path).map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", path.display())))?
-        };
-        let context = serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the context is not JSON: {error}")))?;
-        body.insert("context".to_owned(), context);
+    let key = args.credential.read()?;
+    let question = args.question.read()?;
+    let named = args.desk.names_database() || args.policies.is_given();
+    let variable = || std::env::var("CLAVIGER_SERVER").ok().filter(|url| !named && !url.is_empty());
+    let output = args.desk.output();
+    match args.server.clone().or_else(variable) {
+        Some(url) => Server::parse(&url)?.ask(&key, question)?.told(output),
+        None => args.desk.run(async |desk| local::ask(&desk, &args.policies, &key, question).await?.told(output)),
     }
-    let (status, answer) = ask(desk, &key, &Value::Object(body)).await?;
-    let code = answer.pointer("/error/code").and_then(Value::as_str);
-    if desk.output == Output::Json {
-        write_json(&answer)?;
-    } else {
-        let line = match (code, answer.pointer("/error/message").and_then(Value::as_str)) {
-            (Some(code), Some(message)) => format!("deny: {code}: {message}"),
-            _ => format!("allow: {}", answer.pointer("/policies").unwrap_or(&Value::Null)),
-        };
-        write_line(&line)?;
-    }
-    Ok(match status {
-        200 => Exit::Ok,
-        403 => Exit::Negative,
-        401 => Exit::Unauthenticated,
-        _ => Exit::Failed,
-    })
 }
 
-/// Asks the very routes that the server has, in this process.
-async fn ask(desk: &Desk, key: &str, body: &Value) -> Result<(u16, Value), Failure> {
-    let keeper = Keeper::open(desk.store.clone(), desk.engine()?, desk.clock.clone(), Random::System).await?;
-    let app = AppState::new(App {
-        store: desk.store.clone(),
-        keeper,
-        clock: desk.clock.clone(),
-        random: Random::System,
-        prefix: desk.config.keys.prefix()?,
-        peppers: desk.config.keys.peppers()?,
-        recorder: Recorder::off(),
-    });
-    let request = Request::post("/v1/authorize")
-        .header("authorization", format!("Bearer {key}"))
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .map_err(|_| Failure::new(Exit::Unauthenticated, "the key holds characters that no key has"))?;
-    let response = router(&app).oneshot(request).await.map_err(Failure::failed)?;
-    let status = response.status().as_u16();
-    let bytes = response.into_body().collect().await.map_err(Failure::failed)?.to_bytes();
-    Ok((status, serde_json::from_slice(&bytes).map_err(Failure::failed)?))
+impl Answer {
+    /// A text of the answer; a dash where there is none.
+    fn text(&self, pointer: &str) -> String {
+        cell(self.body.pointer(pointer))
+    }
+
+    /// Only an answer that says so in status and body is an allow.
+    fn exit(&self) -> Exit {
+        match (self.status, self.body.get("decision").and_then(Value::as_str)) {
+            (200, Some("allow")) => Exit::Ok,
+            (403, Some("deny")) => Exit::Negative,
+            (401, _) => Exit::Unauthenticated,
+            (503, _) => Exit::Unreachable,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// Prints it; the exit code says yes, no, or why neither.
+    fn told(&self, output: Output) -> Result<Exit, Failure> {
+        let exit = self.exit();
+        let is_decision = matches!(exit, Exit::Ok | Exit::Negative);
+        match output {
+            Output::Json => write_json(&self.body)?,
+            Output::Id if is_decision => write_line(&self.text("/decision_id"))?,
+            Output::Table if is_decision => write_line(&self.card())?,
+            Output::Id | Output::Table => {}
+        }
+        if is_decision {
+            return Ok(exit);
+        }
+        let message = match self.body.pointer("/error/code") {
+            Some(code) => format!("there is no decision: {}: {}", cell(Some(code)), self.text("/error/message")),
+            None => format!("there is no decision, and no answer of a claviger server (status {})", self.status),
+        };
+        Err(Failure::new(exit, message))
+    }
+
+    fn card(&self) -> String {
+        let named = |what: &str| format!("{} ({})", self.text(&format!("/{what}/name")), self.text(&format!("/{what}/id")));
+        let decision = self.text("/decision");
+        let decision = match self.body.get("error") {
+            Some(_) => format!("{decision}: {}: {}", self.text("/error/code"), self.text("/error/message")),
+            None => decision,
+        };
+        card([
+            ("decision", decision),
+            ("action", self.text("/action")),
+            ("resource", format!("{}::\"{}\"", self.text("/resource/type"), self.text("/resource/id"))),
+            ("key", format!("{}, {}", named("key"), self.text("/key/environment"))),
+            ("organization", named("org")),
+            ("policies", self.text("/policies")),
+            ("policy set", self.text("/policy_set")),
+            ("revision", self.text("/revision")),
+            ("decision id", self.text("/decision_id")),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_says_so_twice_is_an_allow() {
+        let exit = |status, body| Answer { status, body }.exit();
+        assert_eq!(exit(200, json!({ "decision": "allow" })), Exit::Ok);
+        for body in [json!({ "decision": "deny" }), json!({}), json!("allow"), json!(null)] {
+            assert_eq!(exit(200, body), Exit::Failed);
+        }
+        assert_eq!(exit(403, json!({ "decision": "deny" })), Exit::Negative);
+        assert_eq!(exit(403, json!({ "decision": "allow" })), Exit::Failed);
+        assert_eq!(exit(403, json!({ "error": { "code": "FORBIDDEN" } })), Exit::Failed);
+        assert_eq!(exit(401, json!({})), Exit::Unauthenticated);
+        assert_eq!(exit(503, json!({})), Exit::Unreachable);
+        assert_eq!(exit(302, json!({ "decision": "allow" })), Exit::Failed);
+    }
 }

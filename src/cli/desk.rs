@@ -1,32 +1,31 @@
-//! What the commands on a database share: settings, the open store, output, and asking before harm.
+//! What the commands on a database share: settings, the open store, and results in three forms.
 
 use std::{
     future::Future,
-    io::{self, BufRead as _, IsTerminal, Read as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
-use comfy_table::{Table, presets};
+use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     exit::Exit,
     failure::Failure,
-    server::{PolicySource, runtime},
+    output::{Output, cell, fields, rows, say, write_json, write_line, write_whole},
+    server::runtime,
 };
 use crate::{
-    config::{self, Config, Flags},
+    config::{self, Flags, Loaded},
     domain::{
         audit::Author,
         clock::Clock,
-        org::Org,
+        id::{Id, Kind},
         random::Random,
         secret::{Plane, SealedSecret, Secret},
     },
-    policy::Engine,
-    store::{Store, StoreError},
+    store::{Listing, Page, Store, StoreError},
+    telemetry::{self, LogConfig},
 };
 
 /// Which database, and how to print.
@@ -43,27 +42,19 @@ pub(super) struct DeskArgs {
     output: Output,
 }
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    Table,
-    Json,
-    /// The id alone
-    Id,
-}
-
 /// An open database with its settings.
 #[derive(Debug)]
 pub(super) struct Desk {
-    pub config: Config,
+    pub loaded: Loaded,
     pub store: Store,
     pub clock: Clock,
+    pub random: Random,
     pub output: Output,
 }
 
 impl DeskArgs {
     /// The settings, the flags counted in.
-    pub(super) fn settings(&self) -> Result<config::Loaded, Failure> {
+    pub(super) fn settings(&self) -> Result<Loaded, Failure> {
         let mut flags = Flags::default();
         flags.set("database", "url", self.database.clone());
         Ok(config::load_default(self.config.as_deref(), flags)?)
@@ -74,35 +65,81 @@ impl DeskArgs {
         self.output
     }
 
-    /// Opens the database and runs a command on it.
+    /// Whether a flag says which database is meant.
+    pub(super) const fn names_database(&self) -> bool {
+        self.config.is_some() || self.database.is_some()
+    }
+
+    /// Runs a command on a database that is there and up to date.
     pub(super) fn run<F>(&self, command: impl FnOnce(Desk) -> F) -> Result<Exit, Failure>
     where
         F: Future<Output = Result<Exit, Failure>>,
     {
-        let config = self.settings()?.config;
+        let loaded = self.settings()?;
+        refuse_missing_file(&loaded)?;
+        self.open(loaded, async |_| Ok(()), command)
+    }
+
+    /// Runs a command that is the first one on many a database: one without a schema gets it.
+    pub(super) fn run_on_new<F>(&self, command: impl FnOnce(Desk) -> F) -> Result<Exit, Failure>
+    where
+        F: Future<Output = Result<Exit, Failure>>,
+    {
+        self.open(self.settings()?, make_schema, command)
+    }
+
+    fn open<F>(
+        &self,
+        loaded: Loaded,
+        prepare: impl AsyncFnOnce(&Store) -> Result<(), Failure>,
+        command: impl FnOnce(Desk) -> F,
+    ) -> Result<Exit, Failure>
+    where
+        F: Future<Output = Result<Exit, Failure>>,
+    {
+        start_log(&loaded)?;
         runtime()?.block_on(async {
-            let store = Store::open(&config.database, Random::System).await?;
-            make_schema(&store).await?;
+            let store = Store::open(&loaded.config.database, Random::System).await?;
+            prepare(&store).await?;
+            if let Some(migration) = store.pending_migrations().await?.first() {
+                return Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`")));
+            }
             let closing = store.clone();
-            let result = command(Desk { config, store, clock: Clock::System, output: self.output }).await;
+            let desk = Desk { loaded, store, clock: Clock::System, random: Random::System, output: self.output };
+            let result = command(desk).await;
             closing.close().await;
             result
         })
     }
 }
 
+/// Warnings of the rooms below are heard on stderr. What a server tells of its day would be noise beside the answer of a command.
+fn start_log(loaded: &Loaded) -> Result<(), Failure> {
+    let mut log = LogConfig { decisions: false, ..loaded.config.log.clone() };
+    if !loaded.is_set("log.level") {
+        "warn".clone_into(&mut log.level);
+    }
+    Ok(telemetry::start_log(&log, &Clock::System)?)
+}
+
+/// A mistyped file name must not become an empty database.
+pub(super) fn refuse_missing_file(loaded: &Loaded) -> Result<(), Failure> {
+    let shown = loaded.config.database.to_string();
+    match shown.strip_prefix("sqlite:").map(Path::new) {
+        Some(file) if !file.exists() => Err(Failure::failed(format!(
+            "there is no database file `{}`; `claviger migrate up` makes it, `--database` names another",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A database without a schema gets one; one that is behind is left to `claviger migrate up`.
 async fn make_schema(store: &Store) -> Result<(), Failure> {
     match store.head().await {
-        Err(StoreError::Schema(_)) => {
-            store.migrate().await?;
-        }
-        Err(error) => return Err(error.into()),
-        Ok(_) => {}
-    }
-    match store.pending_migrations().await?.first() {
-        Some(migration) => Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`"))),
-        None => Ok(()),
+        Err(StoreError::Schema(_)) => Ok(store.migrate().await.map(drop)?),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -112,27 +149,12 @@ impl Desk {
         Author::command_line(self.clock.now())
     }
 
-    /// The policies that the server would use: those of the configured directories, else the built-in ones.
-    pub(super) fn engine(&self) -> Result<Engine, Failure> {
-        let files = PolicySource::configured(&self.config)?.read()?;
-        Ok(Engine::load(&files, &self.config.policies.settings()?)?)
-    }
-
     /// A new secret, and what the store keeps of it.
     pub(super) fn mint(&self, plane: Plane) -> Result<(Secret, SealedSecret), Failure> {
-        let secret = Secret::mint(&self.config.keys.prefix()?, plane, &Random::System).map_err(Failure::failed)?;
-        let sealed = self.config.keys.peppers()?.current.seal(&secret);
+        let keys = &self.loaded.config.keys;
+        let secret = Secret::mint(&keys.prefix()?, plane, &self.random).map_err(Failure::failed)?;
+        let sealed = keys.peppers()?.current.seal(&secret);
         Ok((secret, sealed))
-    }
-
-    /// An org by its id or slug.
-    pub(super) async fn org(&self, name: &str) -> Result<Org, Failure> {
-        let found = match (name.parse(), name.parse()) {
-            (Ok(id), _) => self.store.find_org(id).await?,
-            (_, Ok(slug)) => self.store.find_org_by_slug(&slug).await?,
-            _ => None,
-        };
-        found.ok_or_else(|| Failure::failed(format!("there is no organization `{name}`; `claviger org list` shows them")))
     }
 
     /// Prints one thing: its fields as a table, its JSON, or its id.
@@ -140,7 +162,7 @@ impl Desk {
         let value = serde_json::to_value(view).map_err(Failure::failed)?;
         match self.output {
             Output::Json => write_json(&value),
-            Output::Id => write_line(value.get("id").and_then(Value::as_str).unwrap_or_default()),
+            Output::Id => write_line(&cell(value.get("id"))),
             Output::Table => write_line(&fields(&value)),
         }
     }
@@ -151,33 +173,43 @@ impl Desk {
             return self.print(view);
         }
         let view = serde_json::to_value(view).map_err(Failure::failed)?;
-        write_json(&serde_json::json!({ name: view, "revision": revision }))
+        write_json(&json!({ name: view, "revision": revision }))
     }
 
     /// Prints a new secret: in the JSON, or alone on stdout with everything else on stderr.
     pub(super) fn print_secret(&self, name: &str, view: &impl Serialize, revision: i64, secret: &Secret) -> Result<(), Failure> {
         let view = serde_json::to_value(view).map_err(Failure::failed)?;
-        if self.output == Output::Json {
-            return write_json(&serde_json::json!({ name: view, "secret": secret.expose(), "revision": revision }));
-        }
-        say(&fields(&view));
-        say("The secret is shown now and never again:");
-        write_line(secret.expose())
+        let text = if self.output == Output::Json {
+            let body = json!({ name: view, "secret": secret.expose(), "revision": revision });
+            serde_json::to_string_pretty(&body).map_err(Failure::failed)?
+        } else {
+            say(&fields(&view));
+            say("The secret is shown now and never again:");
+            secret.expose().to_owned()
+        };
+        let lost = |error| {
+            Failure::failed(format!("{} has a secret that nobody saw: it cannot be written: {error}", cell(view.get("id"))))
+        };
+        write_whole(&text).map_err(lost)
     }
 
-    /// Prints a list: a table of some columns, JSON, or ids.
-    pub(super) fn print_list(&self, views: &[Value], columns: &[&str]) -> Result<(), Failure> {
+    /// Prints a whole list: a table of some columns, JSON as the HTTP API gives a last page, or ids.
+    pub(super) fn print_list(
+        &self,
+        views: impl IntoIterator<Item = impl Serialize>,
+        columns: &[&str],
+        when_empty: &str,
+    ) -> Result<(), Failure> {
+        let views = views.into_iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>().map_err(Failure::failed)?;
+        let row = |view: &Value| columns.iter().map(|name| cell(view.get(*name))).collect();
         match self.output {
-            Output::Json => write_json(&Value::Array(views.to_vec())),
+            Output::Json => write_json(&json!({ "data": views, "next_cursor": null })),
             Output::Id => views.iter().try_for_each(|view| write_line(&cell(view.get("id")))),
-            Output::Table => {
-                let mut table = Table::new();
-                table.load_style(presets::NOTHING).set_header(columns.iter().map(|name| name.to_uppercase().replace('_', " ")));
-                for view in views {
-                    table.add_row(columns.iter().map(|name| cell(view.get(*name))));
-                }
-                write_line(&table.to_string())
+            Output::Table if views.is_empty() => {
+                say(when_empty);
+                Ok(())
             }
+            Output::Table => write_line(&rows(columns, views.iter().map(row))),
         }
     }
 
@@ -190,68 +222,18 @@ impl Desk {
     }
 }
 
-fn cell(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(values)) => values.iter().map(|value| cell(Some(value))).collect::<Vec<_>>().join(", "),
-        Some(Value::Object(fields)) => fields.get("hint").map_or_else(|| "…".to_owned(), |hint| cell(Some(hint))),
-        Some(other) => other.to_string(),
-    }
-}
-
-/// The fields that say something, one to a line.
-fn fields(value: &Value) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    for (name, value) in value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        table.add_row([name.replace('_', " "), cell(Some(value))]);
-    }
-    table.to_string()
-}
-
-pub(super) fn write_line(line: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let text = line.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-    Ok(writeln!(stdout, "{text}")?)
-}
-
-pub(super) fn write_json(value: &Value) -> Result<(), Failure> {
-    write_line(&serde_json::to_string_pretty(value).map_err(Failure::failed)?)
-}
-
-/// Says something to people.
-pub(super) fn say(text: &str) {
-    // When stderr is gone there is nobody to say it to.
-    let _ = writeln!(io::stderr(), "{}", text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
-}
-
-/// Shows what a command would do, and asks; without a terminal only `--yes` is an answer.
-pub(super) fn confirm(yes: bool, impact: &str) -> Result<(), Failure> {
-    say(impact);
-    if yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("this needs `--yes` where nobody can be asked"));
-    }
-    let _ = write!(io::stderr(), "Go on? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::failed("nothing was changed")) }
-}
-
-/// A key from stdin (`-`) or from `CLAVIGER_API_KEY`; never from a flag, which other users of the machine could read.
-pub(super) fn presented_key(source: Option<&str>) -> Result<String, Failure> {
-    match source {
-        Some("-") => {
-            let mut text = String::new();
-            io::stdin().lock().take(4_096).read_to_string(&mut text)?;
-            Ok(text.trim().to_owned())
+/// Everything in a list, page by page.
+pub(super) async fn all<T, K: Kind>(
+    id: impl Fn(&T) -> Id<K>,
+    read: impl AsyncFn(Page<Id<K>>) -> Result<Listing<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut items = Vec::new();
+    loop {
+        let after = items.last().map(&id);
+        let page = read(Page { limit: 200, after }).await?;
+        items.extend(page.items);
+        if !page.has_more {
+            return Ok(items);
         }
-        Some(_) => Err(Failure::usage("a secret does not belong into a flag; use `--key -` and stdin, or CLAVIGER_API_KEY")),
-        None => std::env::var("CLAVIGER_API_KEY").map_err(|_| {
-            Failure::new(Exit::Unauthenticated, "there is no key; set CLAVIGER_API_KEY, or use `--key -` and stdin")
-        }),
     }
 }

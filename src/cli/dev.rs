@@ -16,7 +16,8 @@ use super::{
     demo::{self, Demo},
     exit::Exit,
     failure::Failure,
-    server::{PolicySource, Prepared, Server, addresses, announce, with_telemetry},
+    policy_source::{PolicySource, PolicySourceArgs},
+    server::{Prepared, Server, addresses, announce, listen, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -40,12 +41,8 @@ pub(super) struct DevArgs {
     /// Delete the database first
     #[arg(long)]
     reset: bool,
-    /// Directory of *.cedar and guards.yaml [default: policies, if there is one, else the built-in ones]
-    #[arg(long, value_name = "DIR")]
-    policies: Option<String>,
-    /// Directory of *.cedarschema [default: schema, if there is one, else the built-in one]
-    #[arg(long, value_name = "DIR")]
-    schema: Option<String>,
+    #[command(flatten)]
+    policies: PolicySourceArgs,
     /// `json`: one line when ready, for scripts
     #[arg(short, long, value_enum, default_value = "page")]
     output: Output,
@@ -64,25 +61,26 @@ pub(super) fn run(args: &DevArgs) -> Result<Exit, Failure> {
     let mut flags = Flags::default();
     flags.set("http", "listen", Some(args.listen.clone()));
     flags.set("database", "url", Some(format!("sqlite:{}", database.display())));
-    flags.set("policies", "dir", args.policies.clone());
-    flags.set("policies", "schema", args.schema.clone());
     // The environment counts, a file in the working directory does not: `dev` is the same everywhere.
-    let config = config::load(None, flags)?.config;
-    prepare_dir(&args.data_dir)?;
-    if args.reset {
-        remove_database(&database)?;
-    }
-    with_telemetry(&config.clone(), async |telemetry| (serve(config, args, &telemetry).await, telemetry))
+    let loaded = config::load(None, flags)?;
+    let source = PolicySource::find(&loaded, &args.policies)?;
+    let config = loaded.config;
+    with_telemetry(&config.clone(), async |telemetry| (serve(config, source, args, &telemetry).await, telemetry))
 }
 
-async fn serve(config: Config, args: &DevArgs, telemetry: &Telemetry) -> Result<Exit, Failure> {
+async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: &Telemetry) -> Result<Exit, Failure> {
     if !addresses(&args.listen).await?.iter().all(|address| address.ip().is_loopback()) {
         return Err(Failure::usage(
             "`dev` prints secrets, so it listens on loopback only; use `claviger serve` for other addresses",
         ));
     }
+    // The port comes first: a second start beside a running one must not end the secrets that the first has shown.
+    let listener = listen(&args.listen).await?;
+    prepare_dir(&args.data_dir)?;
+    if args.reset {
+        remove_database(&args.data_dir.join(DATABASE))?;
+    }
     let progress = progress(args.output);
-    let source = PolicySource::configured(&config)?;
     let from = match &source {
         PolicySource::Dirs(dirs) => format!("policies in {}, schema in {}", dirs.policies.display(), dirs.schema.display()),
         PolicySource::Shipped => "built-in policies; `claviger init` writes them out".to_owned(),
@@ -92,7 +90,7 @@ async fn serve(config: Config, args: &DevArgs, telemetry: &Telemetry) -> Result<
     let prepared = Prepared::new(config, source, true).await?;
     progress.set_message("preparing the demo organization");
     let demo = demo::prepare(&prepared.store, &prepared.config.keys, &prepared.engine, &Clock::System, &Random::System).await?;
-    let server = prepared.bind(telemetry).await?;
+    let server = prepared.start(listener, telemetry).await?;
     progress.finish_and_clear();
     match args.output {
         Output::Json => announce(&ready(&server, &demo))?,

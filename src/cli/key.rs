@@ -1,25 +1,29 @@
 //! `claviger key`: API keys.
 
+mod create;
+mod verify;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::{
-    desk::{Desk, DeskArgs, confirm, presented_key, write_line},
+    consent::Consent,
+    credential::CredentialArgs,
+    desk::{Desk, DeskArgs, all},
     exit::Exit,
     failure::Failure,
+    org,
 };
 use crate::{
     domain::{
-        clock::{Timestamp, parse_duration},
-        key::{Environment, Key, NewKey},
-        name::{Name, Reason},
-        random::Random,
-        secret::{Plane, Secret},
+        clock::parse_duration,
+        id::KeyId,
+        key::{Key, LONGEST_OVERLAP},
+        name::Reason,
     },
     http::KeyView,
-    snapshot::Keeper,
-    store::{Page, Written},
+    store::Written,
 };
 
 /// Create, rotate and revoke API keys
@@ -30,7 +34,7 @@ KEY is an id, ORG an id or a slug. A new secret is alone on stdout, everything e
 Examples:
   claviger key create --org acme --name CI --environment live --permission read-only
   claviger key rotate key_… --overlap 24h > new-secret
-  CLAVIGER_API_KEY=op_live_… claviger key verify")]
+  claviger key verify --key - < secret")]
 pub(super) struct KeyArgs {
     #[command(flatten)]
     desk: DeskArgs,
@@ -41,102 +45,96 @@ pub(super) struct KeyArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a key and show its secret, once
-    Create(CreateArgs),
+    Create(create::CreateArgs),
     /// List the keys of an organization
+    #[command(after_help = "Examples:\n  claviger key list --org acme\n  claviger key list --org acme -o id")]
     List {
+        /// Id or slug
         #[arg(long)]
         org: String,
     },
     /// Show one
-    Get { key: String },
+    #[command(after_help = "Examples:\n  claviger key get key_…")]
+    Get { key: KeyId },
     /// Give it a new secret; the old one dies at the end of the overlap
+    #[command(after_help = "\
+Examples:
+  claviger key rotate key_… > new-secret
+  claviger key rotate key_… --overlap 0s      the old secret leaked: it dies now")]
     Rotate {
-        key: String,
+        key: KeyId,
         /// 0s to 7d
-        #[arg(long, default_value = "24h", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_overlap)]
         overlap: Duration,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// End the overlap of a rotation now
-    FinishRotation { key: String },
+    #[command(after_help = "Examples:\n  claviger key finish-rotation key_…")]
+    FinishRotation { key: KeyId },
     /// Refuse it until it is enabled
+    #[command(after_help = "Examples:\n  claviger key disable key_…")]
     Disable {
-        key: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        key: KeyId,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Accept it again
-    Enable { key: String },
+    #[command(after_help = "Examples:\n  claviger key enable key_…")]
+    Enable { key: KeyId },
     /// End it for ever
+    #[command(after_help = "Examples:\n  claviger key revoke key_… --reason 'found in a public repository'")]
     Revoke {
-        key: String,
+        key: KeyId,
+        /// Why; kept in the audit log
         #[arg(long)]
         reason: Option<Reason>,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Say whose a secret is, and whether it is valid
-    Verify {
-        /// `-`: read it from stdin [default: CLAVIGER_API_KEY]
-        #[arg(long, value_name = "-", allow_hyphen_values = true)]
-        key: Option<String>,
-    },
+    #[command(after_help = "\
+Exit codes: 0 the secret is valid, 4 it is not.
+
+Examples:
+  claviger key verify --key - < secret
+  CLAVIGER_API_KEY=op_live_… claviger key verify -o json")]
+    Verify(CredentialArgs),
 }
 
-#[derive(Debug, Args)]
-struct CreateArgs {
-    #[arg(long)]
-    org: String,
-    #[arg(long)]
-    name: Name,
-    /// live or test
-    #[arg(long)]
-    environment: Environment,
-    /// A permission or a preset; may be repeated
-    #[arg(long = "permission", value_name = "PERMISSION")]
-    permissions: Vec<String>,
-    /// For example 90d
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "expires_at")]
-    expires_in: Option<Duration>,
-    /// RFC 3339
-    #[arg(long, value_name = "TIME")]
-    expires_at: Option<Timestamp>,
+fn parse_overlap(text: &str) -> Result<Duration, String> {
+    let overlap = parse_duration(text).map_err(|error| error.to_string())?;
+    if overlap > LONGEST_OVERLAP { Err("the overlap is at most `7d`".to_owned()) } else { Ok(overlap) }
 }
-
-const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
 pub(super) fn run(args: KeyArgs) -> Result<Exit, Failure> {
     args.desk.run(async |desk| match args.command {
-        Command::Create(args) => create(&desk, args).await,
+        Command::Create(args) => create::create(&desk, args).await,
         Command::List { org } => list(&desk, &org).await,
         Command::Get { key } => {
-            desk.print(&KeyView::new(&find(&desk, &key).await?, desk.clock.now()))?;
+            desk.print(&KeyView::new(&find(&desk, key).await?, desk.clock.now()))?;
             Ok(Exit::Ok)
         }
-        Command::Rotate { key, overlap, yes } => rotate(&desk, &key, overlap, yes).await,
+        Command::Rotate { key, overlap, consent } => rotate(&desk, key, overlap, consent).await,
         Command::FinishRotation { key } => {
-            let key = find(&desk, &key).await?;
+            let key = find(&desk, key).await?;
             written(&desk, &desk.store.finish_rotation(&desk.author(), key.id).await?)
         }
-        Command::Disable { key, yes } => {
-            let key = find(&desk, &key).await?;
-            confirm(yes, &impact(&key, "will be refused until it is enabled"))?;
+        Command::Disable { key, consent } => {
+            let key = find(&desk, key).await?;
+            consent.ask(&impact(&desk, &key, "will be refused until it is enabled").await?)?;
             written(&desk, &desk.store.disable_key(&desk.author(), key.id).await?)
         }
         Command::Enable { key } => {
-            let key = find(&desk, &key).await?;
+            let key = find(&desk, key).await?;
             written(&desk, &desk.store.enable_key(&desk.author(), key.id).await?)
         }
-        Command::Revoke { key, reason, yes } => {
-            let key = find(&desk, &key).await?;
-            confirm(yes, &impact(&key, "will be refused for ever"))?;
+        Command::Revoke { key, reason, consent } => {
+            let key = find(&desk, key).await?;
+            consent.ask(&impact(&desk, &key, "will be refused for ever").await?)?;
             written(&desk, &desk.store.revoke_key(&desk.author(), key.id, reason.as_ref()).await?)
         }
-        Command::Verify { key } => verify(&desk, &presented_key(key.as_deref())?).await,
+        Command::Verify(credential) => verify::verify(&desk, &credential.read()?).await,
     })
 }
 
@@ -145,75 +143,26 @@ fn written(desk: &Desk, written: &Written<Key>) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn impact(key: &Key, what: &str) -> String {
-    format!("The key {} ({}) {what}.", key.name, key.id)
-}
-
-async fn find(desk: &Desk, id: &str) -> Result<Key, Failure> {
-    let found = match id.parse() {
-        Ok(id) => desk.store.find_key(id).await?,
-        Err(_) => None,
-    };
-    found.ok_or_else(|| {
-        Failure::failed(format!(
-            "there is no key `{}`; `claviger key list --org ORG` shows them",
-            crate::domain::redact::redact(id)
-        ))
-    })
-}
-
-async fn create(desk: &Desk, args: CreateArgs) -> Result<Exit, Failure> {
-    desk.refuse_id()?;
-    let org = desk.org(&args.org).await?;
-    let engine = desk.engine()?;
-    let permissions = engine.expand(args.permissions.iter().map(String::as_str)).map_err(|unknown| {
-        let valid = engine
-            .permissions()
-            .iter()
-            .map(|info| info.name.as_str())
-            .chain(engine.presets().iter().map(|preset| preset.name.as_str()));
-        Failure::usage(format!(
-            "the schema has no permission `{}`; it has {}",
-            unknown.join("`, `"),
-            valid.collect::<Vec<_>>().join(", ")
-        ))
-    })?;
-    let now = desk.clock.now();
-    let expires_at = args.expires_at.or_else(|| args.expires_in.map(|length| now.plus(length)));
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(Failure::usage("the expiry must lie in the future"));
-    }
-    let (secret, sealed) = desk.mint(args.environment.plane())?;
-    let new = NewKey { name: args.name, environment: args.environment, permissions, expires_at };
-    let made = desk.store.create_key(&desk.author(), org.id, new, &sealed).await?;
-    desk.print_secret("key", &KeyView::new(&made.value, now), made.revision, &secret)?;
-    Ok(Exit::Ok)
+async fn find(desk: &Desk, id: KeyId) -> Result<Key, Failure> {
+    let missing = || Failure::failed(format!("there is no key `{id}`; `claviger key list --org ORG` shows them"));
+    desk.store.find_key(id).await?.ok_or_else(missing)
 }
 
 async fn list(desk: &Desk, org: &str) -> Result<Exit, Failure> {
-    let org = desk.org(org).await?;
-    let (mut views, mut after) = (Vec::new(), None);
-    loop {
-        let page = desk.store.list_keys(org.id, Page { limit: 200, after }).await?;
-        for key in &page.items {
-            views.push(serde_json::to_value(KeyView::new(key, desk.clock.now())).map_err(Failure::failed)?);
-        }
-        after = page.items.last().map(|key| key.id);
-        if !page.has_more {
-            desk.print_list(&views, &["id", "name", "environment", "state", "permissions", "secrets", "expires_at"])?;
-            return Ok(Exit::Ok);
-        }
-    }
+    let org = org::find(desk, org).await?;
+    let keys = all(|key: &Key| key.id, async |page| desk.store.list_keys(org.id, page).await).await?;
+    let now = desk.clock.now();
+    let columns = ["id", "name", "environment", "state", "permissions", "secrets", "expires_at"];
+    let when_empty = format!("{} has no key; `claviger key create --org {}` makes one", org.name, org.slug);
+    desk.print_list(keys.iter().map(|key| KeyView::new(key, now)), &columns, &when_empty)?;
+    Ok(Exit::Ok)
 }
 
-async fn rotate(desk: &Desk, id: &str, overlap: Duration, yes: bool) -> Result<Exit, Failure> {
+async fn rotate(desk: &Desk, id: KeyId, overlap: Duration, consent: Consent) -> Result<Exit, Failure> {
     desk.refuse_id()?;
-    if overlap > LONGEST_OVERLAP {
-        return Err(Failure::usage("the overlap is at most `7d`"));
-    }
     let key = find(desk, id).await?;
     if overlap.is_zero() {
-        confirm(yes, &impact(&key, "gets a new secret, and the one in use dies now"))?;
+        consent.ask(&impact(desk, &key, "gets a new secret, and the one in use dies now").await?)?;
     }
     let (secret, sealed) = desk.mint(key.environment.plane())?;
     let written = desk.store.rotate_key(&desk.author(), key.id, overlap, &sealed).await?;
@@ -221,20 +170,12 @@ async fn rotate(desk: &Desk, id: &str, overlap: Duration, yes: bool) -> Result<E
     Ok(Exit::Ok)
 }
 
-/// Whoever holds the database may know why a secret is refused.
-async fn verify(desk: &Desk, text: &str) -> Result<Exit, Failure> {
-    let refused = |why: &str| Failure::new(Exit::Unauthenticated, format!("the secret is not valid: {why}"));
-    let secret = Secret::parse(&desk.config.keys.prefix()?, text).map_err(|error| refused(&error.to_string()))?;
-    if secret.plane() == Plane::Admin {
-        return Err(refused("it is an admin token"));
-    }
-    let keeper = Keeper::open(desk.store.clone(), desk.engine()?, desk.clock.clone(), Random::System).await?;
-    let peppers = desk.config.keys.peppers()?;
-    let found = keeper.current().authenticate(peppers.candidates(&secret), desk.clock.now());
-    let found = found.map_err(|(refusal, _)| refused(refusal.as_str()))?;
-    match desk.store.find_key(found.key.id).await? {
-        Some(key) => desk.print(&KeyView::new(&key, desk.clock.now()))?,
-        None => write_line(&found.key.id.to_string())?,
-    }
-    Ok(Exit::Ok)
+/// What a command means for a key, in a sentence.
+async fn impact(desk: &Desk, key: &Key, what: &str) -> Result<String, Failure> {
+    let (now, name, id) = (desk.clock.now(), &key.name, key.id);
+    let of = match desk.store.find_org(key.org).await? {
+        Some(org) => format!("{} ({})", org.name, org::active_keys(desk, &org).await?),
+        None => key.org.to_string(),
+    };
+    Ok(format!("the {} key {name} ({id}) of {of} {what}", key.state(now)))
 }

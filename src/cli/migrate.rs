@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    desk::{DeskArgs, Output, write_json, write_line},
+    desk::{DeskArgs, refuse_missing_file},
     exit::Exit,
     failure::Failure,
+    output::{Output, write_json, write_line},
     server::runtime,
 };
 use crate::{domain::random::Random, store::Store};
@@ -29,15 +30,20 @@ pub(super) struct MigrateArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
     /// List the migrations that are pending
+    #[command(after_help = "Exit codes: 0 nothing is pending, 3 something is.\n\nExamples:\n  claviger migrate status")]
     Status,
-    /// Run them
+    /// Run them; an SQLite file that is missing is made
+    #[command(after_help = "Examples:\n  claviger migrate up --database sqlite:claviger.db")]
     Up,
 }
 
 pub(super) fn run(args: &MigrateArgs) -> Result<Exit, Failure> {
-    let config = args.desk.settings()?.config;
+    let loaded = args.desk.settings()?;
+    if matches!(args.command, Command::Status) {
+        refuse_missing_file(&loaded)?;
+    }
     runtime()?.block_on(async {
-        let store = Store::open(&config.database, Random::System).await?;
+        let store = Store::open(&loaded.config.database, Random::System).await?;
         let (name, migrations) = match args.command {
             Command::Status => ("pending", store.pending_migrations().await?),
             Command::Up => ("applied", store.migrate().await?),

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{
     exit::Exit,
     failure::Failure,
-    server::{PolicySource, Prepared, announce, with_telemetry},
+    policy_source::PolicySource,
+    server::{Prepared, announce, listen, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -63,7 +64,8 @@ pub(super) fn run(args: ServeArgs) -> Result<Exit, Failure> {
 async fn serve(config: Config, migrate: bool, telemetry: &Telemetry) -> Result<Exit, Failure> {
     let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
     let prepared = Prepared::new(config, PolicySource::Dirs(dirs), migrate).await?;
-    let server = prepared.bind(telemetry).await?;
+    let listener = listen(&prepared.config.http.listen).await?;
+    let server = prepared.start(listener, telemetry).await?;
     announce(&Ready { url: server.url(), metrics_url: None })?;
     server.run().await
 }

@@ -11,54 +11,18 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{exit::Exit, failure::Failure};
+use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
 use crate::{
     config::Config,
     domain::{clock::Clock, random::Random},
     http::{App, AppState, router, serve},
     policy::{Engine, PolicyFiles},
-    snapshot::{
-        Keeper,
-        files::{self, PolicyDirs},
-        reload::Reload,
-    },
+    snapshot::{Keeper, reload::Reload},
     store::Store,
     telemetry::{self, Telemetry},
 };
 
-/// Where the policies come from.
-#[derive(Debug)]
-pub(super) enum PolicySource {
-    /// Followed while the server runs.
-    Dirs(PolicyDirs),
-    /// Built into the binary.
-    Shipped,
-}
-
-impl PolicySource {
-    /// The configured directories; the built-in set where neither of the usual ones is there.
-    pub(super) fn configured(config: &Config) -> Result<Self, Failure> {
-        let usual = crate::config::PoliciesConfig::default();
-        let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
-        let is_usual = dirs.policies == usual.dir && dirs.schema == usual.schema;
-        if is_usual && !dirs.policies.is_dir() && !dirs.schema.is_dir() {
-            return Ok(Self::Shipped);
-        }
-        if let Some(dir) = [&dirs.policies, &dirs.schema].into_iter().find(|dir| !dir.is_dir()) {
-            return Err(Failure::usage(format!("there is no directory `{}`; policies and schema come together", dir.display())));
-        }
-        Ok(Self::Dirs(dirs))
-    }
-
-    pub(super) fn read(&self) -> Result<PolicyFiles, Failure> {
-        match self {
-            Self::Dirs(dirs) => Ok(files::read(dirs)?),
-            Self::Shipped => Ok(crate::policy::shipped()),
-        }
-    }
-}
-
-/// What is there before the port is bound.
+/// What is there before the first snapshot.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub config: Config,
@@ -84,11 +48,10 @@ impl Prepared {
         Ok(Self { config, store, engine, files, source })
     }
 
-    /// Takes the first snapshot and binds.
-    pub(super) async fn bind(self, telemetry: &Telemetry) -> Result<Server, Failure> {
+    /// Takes the first snapshot.
+    pub(super) async fn start(self, listener: TcpListener, telemetry: &Telemetry) -> Result<Server, Failure> {
         let (clock, random) = (Clock::System, Random::System);
         let keeper = Keeper::open(self.store.clone(), self.engine, clock.clone(), random.clone()).await?;
-        let listener = bind(&self.config.http.listen).await?;
         let address = listener.local_addr()?;
         let reload = match self.source {
             PolicySource::Shipped => None,
@@ -153,7 +116,8 @@ pub(super) async fn addresses(listen: &str) -> Result<Vec<SocketAddr>, Failure> 
     })
 }
 
-async fn bind(listen: &str) -> Result<TcpListener, Failure> {
+/// Binds; connections wait until the server runs.
+pub(super) async fn listen(listen: &str) -> Result<TcpListener, Failure> {
     let addresses = addresses(listen).await?;
     TcpListener::bind(&*addresses).await.map_err(|error| {
         Failure::failed(match error.kind() {

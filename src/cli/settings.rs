@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    desk::{DeskArgs, Output, write_json, write_line},
+    desk::DeskArgs,
     exit::Exit,
     failure::Failure,
+    output::{Output, rows, write_json, write_line},
 };
 
 /// Check the settings
@@ -26,6 +27,7 @@ pub(super) struct ConfigArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
     /// Print every setting and where its value came from; secrets are ***
+    #[command(after_help = "Examples:\n  claviger config check\n  claviger config check --config /etc/claviger.toml -o json")]
     Check,
 }
 
@@ -37,9 +39,10 @@ pub(super) fn run(args: &ConfigArgs) -> Result<Exit, Failure> {
         write_json(&Value::Array(rows.collect()))?;
         return Ok(Exit::Ok);
     }
-    let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or_default();
-    for setting in settings {
-        write_line(&format!("{:width$}  {}  ({})", setting.key, setting.value, setting.source))?;
-    }
+    let lines = settings.into_iter().map(|setting| {
+        let value = if setting.value.is_empty() { "-".to_owned() } else { setting.value };
+        vec![setting.key.to_owned(), value, setting.source]
+    });
+    write_line(&rows(&["setting", "value", "from"], lines))?;
     Ok(Exit::Ok)
 }

@@ -1,6 +1,6 @@
 //! API keys: what they are, and the one question whether a secret of theirs opens anything now.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use super::{
     clock::Timestamp,
@@ -9,6 +9,9 @@ use super::{
     permission::Permissions,
     secret::Plane,
 };
+
+/// How long the secret before a rotation may live on, at most.
+pub const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
 /// Which world a key works in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]

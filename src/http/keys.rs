@@ -16,7 +16,7 @@ use crate::{
     domain::{
         clock::parse_duration,
         id::KeyId,
-        key::{Environment, Key, KeyPatch, NewKey},
+        key::{Environment, Key, KeyPatch, LONGEST_OVERLAP, NewKey},
         name::{Name, Reason},
         permission::Permissions,
         secret::{Plane, Secret},
@@ -203,14 +203,12 @@ pub(super) struct RotateKey {
 }
 
 impl RotateKey {
-    const LONGEST: Duration = Duration::from_hours(7 * 24);
-
     fn read(mut fields: Fields) -> Result<Duration, ApiError> {
         let refuse = |message: String| ApiError::Unprocessable { param: "overlap", message };
         let overlap = fields.text("overlap")?.unwrap_or_else(|| "24h".to_owned());
         fields.finish()?;
         let body = Self { overlap: parse_duration(&overlap).map_err(|error| refuse(format!("`overlap`: {error}")))? };
-        if body.overlap > Self::LONGEST { Err(refuse("`overlap` is at most `7d`".to_owned())) } else { Ok(body.overlap) }
+        if body.overlap > LONGEST_OVERLAP { Err(refuse("`overlap` is at most `7d`".to_owned())) } else { Ok(body.overlap) }
     }
 }
 

@@ -7,15 +7,16 @@ use super::{
     Engine, Listing, Page, Store, StoreError, Written,
     audit::{difference, text},
     org::refuse_deleted,
+    stored::corrupt,
     tx::Tx,
     write::{Event, KEY},
 };
 use crate::domain::{
     audit::Author,
-    id::{KeyId, OrgId},
+    id::{KeyId, OrgId, ParseIdError, SecretId},
     key::{Key, KeyPatch, KeySecret, NewKey, Revocation},
     name::Reason,
-    secret::SealedSecret,
+    secret::{SealedSecret, SecretHash},
 };
 
 const REVOKE: &str = "key.revoke";
@@ -26,6 +27,24 @@ impl Store {
         let rows =
             on!(Engine, &self.engine, pools => sqlx::query_as(row::FIND).bind(id.to_string()).fetch_all(&pools.reader).await)?;
         Ok(row::fold(rows)?.pop())
+    }
+
+    /// The key, in whatever state, and which of its secrets has one of these hashes
+    /// ([`crate::domain::secret::Peppers::candidates`]).
+    pub async fn find_key_by_secret(&self, candidates: &[SecretHash]) -> Result<Option<(Key, SecretId)>, StoreError> {
+        const FIND: &str = "SELECT hash, id, key_id FROM secret WHERE hash = $1";
+        for hash in candidates {
+            let row: Option<(Vec<u8>, String, String)> =
+                on!(Engine, &self.engine, pools => sqlx::query_as(FIND).bind(&hash.0[..]).fetch_optional(&pools.reader).await)?;
+            let Some((stored, id, key)) = row else { continue };
+            // The comparison that counts is SecretHash's: constant-time.
+            if stored.try_into().is_ok_and(|stored| SecretHash(stored) == *hash) {
+                let unreadable = |error: ParseIdError| corrupt("secret", &id, &error.into());
+                let (secret, key) = (id.parse().map_err(unreadable)?, key.parse().map_err(unreadable)?);
+                return Ok(self.find_key(key).await?.map(|key| (key, secret)));
+            }
+        }
+        Ok(None)
     }
 
     /// The keys of an org, also revoked ones, by ascending id.

@@ -2,6 +2,8 @@
 // Clippy lets test modules unwrap when it sees that they are: `cfg(test)` on each.
 
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod policy;

@@ -34,7 +34,7 @@ fn slices(secrets: &[String]) -> HashSet<Vec<u8>> {
 }
 
 #[track_caller]
-fn assert_holds_none(secrets: &[String], bytes: &[u8], what: &str) {
+pub(crate) fn assert_holds_none(secrets: &[String], bytes: &[u8], what: &str) {
     let slices = slices(secrets);
     let found = bytes.windows(SLICE).find(|window| slices.contains(*window));
     assert!(found.is_none(), "{what} holds {:?}", found.map(String::from_utf8_lossy));
@@ -42,7 +42,7 @@ fn assert_holds_none(secrets: &[String], bytes: &[u8], what: &str) {
 
 /// No file of a directory holds a part of a secret.
 #[track_caller]
-fn assert_files_hold_none(secrets: &[String], directory: &Path) {
+pub(crate) fn assert_files_hold_none(secrets: &[String], directory: &Path) {
     let mut bytes = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -55,14 +55,14 @@ fn assert_files_hold_none(secrets: &[String], directory: &Path) {
 
 /// Every line is an object of JSON.
 #[track_caller]
-fn assert_json_lines(text: &str) {
+pub(crate) fn assert_json_lines(text: &str) {
     for line in text.lines() {
         assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
     }
 }
 
 /// Asks again until there is an answer, or time is up.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + within;
     loop {
         if let Some(answer) = ask().await {

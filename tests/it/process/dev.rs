@@ -121,6 +121,33 @@ fn dev_says_in_one_sentence_that_the_port_is_taken() {
     assert_refused(&run(command(directory.path(), &["dev", "--listen", &listen, "-o", "json"])), 1, "taken by another process");
 }
 
+#[tokio::test]
+async fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
+    let directory = TempDir::new().unwrap();
+    let program = start(directory.path(), &[]);
+    let listen = program.told("/url").trim_start_matches("http://").to_owned();
+    let again = |more: &[&str]| run(command(directory.path(), &[&["dev", "--data-dir", "data", "-o", "json"], more].concat()));
+    assert_refused(&again(&["--listen", &listen, "--reset"]), 1, "taken by another process");
+    assert_refused(&again(&["--listen", "0.0.0.0:0", "--reset"]), 2, "loopback");
+    assert_refused(&again(&["--listen", "127.0.0.1:0", "--reset", "--policies", "nowhere"]), 2, "`nowhere`");
+    let secrets = secrets(&program);
+    program.bearer(&secrets[0]).get("/v1/orgs").await.expect(200);
+    for secret in &secrets[1..] {
+        program.bearer(secret).authorize("jobs:read").await.expect(200);
+    }
+}
+
+#[test]
+fn policies_without_a_schema_are_refused_and_never_mixed_with_the_built_in_one() {
+    let directory = TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("policies")).unwrap();
+    let dev = ["dev", "--listen", "127.0.0.1:0", "-o", "json"];
+    assert_refused(&run(command(directory.path(), &dev)), 2, "there is no directory `schema`");
+    let mut configured = command(directory.path(), &dev);
+    configured.env("CLAVIGER_POLICIES__DIR", "elsewhere");
+    assert_refused(&run(configured), 2, "there is no directory `elsewhere`");
+}
+
 #[test]
 fn dev_says_in_one_sentence_that_the_data_directory_is_a_file() {
     let directory = TempDir::new().unwrap();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::support::program::Visitor;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
 const WRITERS: usize = 3;
 
 /// The secret and the id of a key, and its org.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -211,4 +212,37 @@ async fn no_bad_edit_lets_a_suspended_request_through_or_fails_one() {
         hammer.go_on(20).await;
     }
     hammer.end().await;
+}
+
+#[tokio::test]
+async fn policies_and_schema_move_together_when_a_linked_directory_is_swapped() {
+    let directory = TempDir::new().unwrap();
+    for release in ["first", "second"] {
+        for name in ["policies", "schema"] {
+            copy_files(&shipped_directory(name), &directory.path().join(release).join(name));
+        }
+    }
+    let second = directory.path().join("second");
+    let schema = fs::read_to_string(second.join("schema/authz.cedarschema")).unwrap();
+    let action = r#"action "reports:read" appliesTo { principal: [ApiKey], resource: [Org] };"#;
+    fs::write(second.join("schema/authz.cedarschema"), format!("{schema}\n{action}\n")).unwrap();
+    let closed = r#"@id("reports-closed") @code("REPORTS_CLOSED") forbid (principal is ApiKey, action == Action::"reports:read", resource is Org);"#;
+    fs::write(second.join("policies/reports.cedar"), closed).unwrap();
+    let swap = |release: &str| {
+        symlink(release, directory.path().join("next")).unwrap();
+        fs::rename(directory.path().join("next"), directory.path().join("current")).unwrap();
+    };
+    swap("first");
+    let arguments =
+        ["dev", "--listen", "127.0.0.1:0", "-o", "json", "--policies", "current/policies", "--schema", "current/schema"];
+    let server = Program::start(command(directory.path(), &arguments));
+    let key = server.bearer(&server.told("/keys/full_access"));
+    assert_eq!(key.authorize("reports:read").await.expect(422).code(), "UNKNOWN_ACTION");
+    swap("second");
+    let moved = async || Some(key.authorize("reports:read").await).filter(|reply| reply.code() != "UNKNOWN_ACTION");
+    assert_eq!(eventually("the second release", SOON, moved).await.expect(403).code(), "REPORTS_CLOSED");
+    swap("first");
+    let back = async || (key.authorize("reports:read").await.code() == "UNKNOWN_ACTION").then_some(());
+    eventually("the first release", SOON, back).await;
+    assert!(server.bearer(&server.told("/admin_token")).get("/v1/policies").await.expect(200).body["last_failure"].is_null());
 }

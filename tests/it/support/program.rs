@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
@@ -28,10 +28,26 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command that must end by itself.
-pub(crate) fn run(mut command: Command) -> Output {
-    let mut child = command.spawn().unwrap();
-    wait(&mut child, &format!("{command:?} does not end"));
-    child.wait_with_output().unwrap()
+pub(crate) fn run(command: Command) -> Output {
+    run_with(command, "")
+}
+
+/// Runs a command that must end by itself, with a text on its standard input.
+pub(crate) fn run_with(mut command: Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let (stdout, stderr) = (read_bytes(child.stdout.take().unwrap()), read_bytes(child.stderr.take().unwrap()));
+    // A command that does not want it may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let status = wait(&mut child, &format!("{command:?} does not end"));
+    Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn read_bytes(mut output: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        output.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 /// Waits for the end of a process, which is killed when it does not come.
