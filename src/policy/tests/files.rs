@@ -136,7 +136,7 @@ fn bytes_that_no_editor_shows_are_refused_with_their_place() {
         }
     }
     let nul = SUSPENDED_RULE.replace("NAME", "no\0body");
-    assert!(refusal(&with(&[(EXTRA, &nul)])).starts_with("policies/extra.cedar:1:90: the file holds a NUL byte"));
+    assert!(refusal(&with(&[(EXTRA, &nul)])).starts_with("policies/extra.cedar:1:89: the file holds a NUL byte"));
     let turned = SUSPENDED_RULE.replace("NAME", "no\u{202e}body");
     assert!(refusal(&with(&[(EXTRA, &turned)])).starts_with("policies/extra.cedar:1:"), "text that reads right to left");
     let lookalike = SUSPENDED_RULE.replace("NAME", "n\u{43e}body");

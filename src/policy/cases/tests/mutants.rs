@@ -105,7 +105,7 @@ fn a_misspelt_permission_fails_whether_in_the_schema_or_in_a_policy() {
     assert!(schema.iter().any(|failed| failed.contains("did you mean `jobs:raed`?")), "{schema:?}");
     let policy = "};\n@id(\"more\") forbid (principal, action == Action::\"jobs:raed\", resource);\n";
     let refused = failures(&edited(PERMISSIONS, "};\n", policy)).join("\n");
-    assert!(refused.starts_with("policies/permissions.cedar:9:1: "), "{refused}");
+    assert!(refused.starts_with("policies/permissions.cedar:9:42: "), "{refused}");
 }
 
 #[test]
