@@ -183,7 +183,7 @@ fn write_page(server: &Server, demo: &Demo, data_dir: &Path, policies: &str) -> 
     writeln!(out, "{}", curl(demo.full_access.secret.expose(), action))?;
     writeln!(out, "\n  {}, with the reason: the key \"Read only\"\n", bold("Denied"))?;
     writeln!(out, "{}", curl(demo.read_only.secret.expose(), action))?;
-    writeln!(out, "\n  {} the organization, then ask the first question again\n", bold("Suspend"))?;
+    writeln!(out, "\n  {} the organization; within a second the first question is denied too\n", bold("Suspend"))?;
     writeln!(out, "{}", org("suspend", "'payment overdue'"))?;
     writeln!(out, "{}", org("unsuspend", "paid"))?;
     writeln!(out, "\n  {} for the management API, until the next start\n\n    {}\n", bold("Admin token"), demo.admin.expose())?;
