@@ -10,6 +10,8 @@ mod policy;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod store;
