@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use crate::support::{
     program::{Program, copy_files, run, shipped_directory},
 };
 
-const README: &str = include_str!("../../README.md");
+static README: LazyLock<String> = LazyLock::new(|| fs::read_to_string(shipped_directory("README.md")).unwrap());
 
 /// The commands that this test does not run, and why.
 const NOT_RUN: [(&str, &str); 2] =
@@ -36,16 +37,20 @@ struct Block {
     text: &'static str,
 }
 
-/// Every block in order, and the prose after the last one.
-fn read_blocks() -> (Vec<Block>, &'static str) {
-    let mut parts: Vec<&str> = README.split("\n```").collect();
-    let last = parts.pop().unwrap();
-    assert!(parts.len() % 2 == 0, "a block of the README is not closed");
+/// Every block in order; a last one without a language holds the prose at the end.
+fn read_blocks() -> Vec<Block> {
+    let parts: Vec<&str> = README.split("\n```").collect();
+    assert!(parts.len() % 2 == 1, "a block of the README is not closed");
     let block = |pair: &[&'static str]| {
-        let (language, text) = pair[1].split_once('\n').unwrap();
+        let (language, text) = pair.get(1).map_or(("", ""), |fenced| fenced.split_once('\n').unwrap());
         Block { prose: pair[0], language, text }
     };
-    (parts.chunks(2).map(block).collect(), last)
+    let blocks: Vec<Block> = parts.chunks(2).map(block).collect();
+    for Block { prose, .. } in &blocks {
+        let hidden = prose.lines().find(|line| line.starts_with("    ") || line.contains("```") || line.contains("~~~"));
+        assert!(hidden.is_none(), "this block would not be seen: {hidden:?}");
+    }
+    blocks
 }
 
 /// What prose puts between backticks.
@@ -106,12 +111,12 @@ impl Newcomer {
 
     /// Types commands that must say what is shown; a question may need a moment until its answer is that.
     #[track_caller]
-    fn types_and_sees(&self, commands: &str, shown: &str) {
+    fn types_and_sees(&self, commands: &str, shown: &str) -> String {
         let deadline = Instant::now() + SOON;
         loop {
             let said = self.types(commands);
             if is_shown(shown, &said) {
-                return;
+                return said;
             }
             let may_change = commands.starts_with("curl ") && Instant::now() < deadline;
             assert!(may_change, "{commands}\nshould say\n{shown}\n\nand says\n{said}");
@@ -121,6 +126,28 @@ impl Newcomer {
 
     fn starts(&mut self, command: &str) {
         self.servers.push(Program::start(self.shell(&format!("exec {command}"))));
+        let url = self.servers.last().unwrap().told("/url");
+        self.places.push(("http://127.0.0.1:8080", url));
+    }
+
+    /// Follows the README up to the end of a block; what its commands say.
+    #[track_caller]
+    fn follows(&mut self, block: &Block, next: Option<&Block>) -> String {
+        for command in quoted(block.prose).filter(|text| text.starts_with("claviger ")) {
+            self.types(command);
+        }
+        if block.language != "sh" || is_excused(block.text) {
+            return String::new();
+        }
+        let (commands, server) = split_server(block.text);
+        let said = match next.filter(|next| next.language == "text") {
+            Some(shown) => self.types_and_sees(commands, shown.text),
+            None => self.types(commands),
+        };
+        if let Some(server) = server {
+            self.starts(server);
+        }
+        said
     }
 }
 
@@ -160,52 +187,40 @@ fn is_line(shown: &str, said: &str) -> bool {
 
 #[tokio::test]
 async fn every_command_of_the_readme_works_and_says_what_is_shown() {
-    let (blocks, last) = read_blocks();
+    let blocks = read_blocks();
     let mut newcomer = Newcomer::new(postgres_url().await);
-    let mut token = None;
+    let mut said = String::new();
     for (index, block) in blocks.iter().enumerate() {
-        for command in quoted(block.prose).filter(|text| text.starts_with("claviger ")) {
-            newcomer.types(command);
-        }
-        match block.language {
-            "sh" if is_excused(block.text) => continue,
-            "sh" => {}
-            "text" => {
-                let follows = index > 0 && blocks[index - 1].language == "sh" && block.prose.is_empty();
-                assert!(follows, "this output belongs to no command:\n{}", block.text);
-                continue;
-            }
-            "cedar" | "yaml" => continue,
-            other => panic!("nothing here proves a block of `{other}`:\n{}", block.text),
-        }
-        let (commands, server) = split_server(block.text);
-        match blocks.get(index + 1).filter(|next| next.language == "text") {
-            Some(shown) => newcomer.types_and_sees(commands, shown.text),
-            None => {
-                let said = newcomer.types(commands);
-                token = token.or_else(|| said.lines().find(|line| line.starts_with("op_admin_")).map(str::to_owned));
-            }
-        }
-        if let Some(server) = server {
-            newcomer.starts(server);
-            let url = newcomer.servers.last().unwrap().told("/url");
-            newcomer.places.push(("http://127.0.0.1:8080", url));
-        }
+        said += &newcomer.follows(block, blocks.get(index + 1));
     }
-    for command in quoted(last).filter(|text| text.starts_with("claviger ")) {
-        newcomer.types(command);
-    }
-
     let [dev, production] = &*newcomer.servers else { panic!("the README starts two servers") };
     let refused = dev.bearer("op_live_nobody").authorize("jobs:read").await.expect(401);
     assert!(README.contains(&format!("`401 {}`", refused.code())));
-    let token = token.expect("the production block shows an admin token");
-    production.bearer(&token).get("/v1/orgs").await.expect(200);
+    let token = said.lines().find(|line| line.starts_with("op_admin_")).expect("an admin token");
+    production.bearer(token).get("/v1/orgs").await.expect(200);
+    for (place, _) in newcomer.places {
+        assert!(README.contains(place), "the README does not speak of {place}");
+    }
+}
+
+#[test]
+fn every_block_of_the_readme_is_proved_or_excused() {
+    let blocks = read_blocks();
+    for (index, block) in blocks.iter().enumerate() {
+        let answers = |command: &Block| command.language == "sh" && !is_excused(command.text);
+        let is_proved = match block.language {
+            "text" => index > 0 && answers(&blocks[index - 1]) && block.prose.is_empty(),
+            // Commands are run or excused by name, excerpts are looked up: see the other claims.
+            "sh" | "cedar" | "yaml" => true,
+            other => other.is_empty() && index + 1 == blocks.len(),
+        };
+        assert!(is_proved, "nothing proves this block of `{}`:\n{}", block.language, block.text);
+    }
 }
 
 #[test]
 fn the_readme_quotes_the_files_that_it_names() {
-    let (blocks, _) = read_blocks();
+    let blocks = read_blocks();
     let excerpts: Vec<_> = blocks.iter().filter(|block| ["cedar", "yaml"].contains(&block.language)).collect();
     assert!(excerpts.len() >= 2, "the README shows a policy and a test of it");
     for block in excerpts {
@@ -218,8 +233,7 @@ fn the_readme_quotes_the_files_that_it_names() {
 #[test]
 fn the_readme_names_only_what_is_there() {
     assert!(README.contains(&format!("Rust {} or newer", env!("CARGO_PKG_RUST_VERSION"))));
-    let (blocks, last) = read_blocks();
-    let prose: Vec<_> = blocks.iter().map(|block| block.prose).chain([last]).collect();
+    let prose: Vec<_> = read_blocks().iter().map(|block| block.prose).collect();
     let links = prose.iter().flat_map(|prose| prose.split("](").skip(1)).map(|rest| rest.split(')').next().unwrap());
     let files = prose
         .iter()
