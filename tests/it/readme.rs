@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::LazyLock,
     thread,
     time::{Duration, Instant},
@@ -200,6 +200,51 @@ async fn every_command_of_the_readme_works_and_says_what_is_shown() {
     production.bearer(token).get("/v1/orgs").await.expect(200);
     for (place, _) in newcomer.places {
         assert!(README.contains(place), "the README does not speak of {place}");
+    }
+}
+
+#[test]
+fn the_page_of_dev_holds_commands_that_do_what_it_says() {
+    let newcomer = Newcomer::new(String::new());
+    let (dev, page) = Dev::start(&newcomer);
+    let paragraphs: Vec<_> = page.split("\n\n").filter(|paragraph| paragraph.starts_with("    ")).map(str::trim_start).collect();
+    let [allowed, denied, suspension, _token] = *paragraphs else { panic!("{page}") };
+    let (suspend, unsuspend) = suspension.split_once('\n').unwrap();
+    newcomer.types_and_sees(allowed, r#"{"decision":"allow",…}"#);
+    newcomer
+        .types_and_sees(denied, r#"{"decision":"deny",…"code":"PERMISSION_DENIED",…"missing_permission":"classify:create"}}}"#);
+    newcomer.types(suspend);
+    newcomer.types_and_sees(allowed, r#"{"decision":"deny",…"code":"ORGANIZATION_SUSPENDED",…}"#);
+    newcomer.types(unsuspend);
+    newcomer.types_and_sees(allowed, r#"{"decision":"allow",…}"#);
+    drop(dev);
+}
+
+/// A demo server that printed its page. It ends when this is dropped.
+struct Dev(Child);
+
+impl Dev {
+    fn start(newcomer: &Newcomer) -> (Self, String) {
+        let path = newcomer.home.path().join("page");
+        let mut shell = newcomer.shell(concat!("exec ", env!("CARGO_BIN_EXE_claviger"), " dev --listen 127.0.0.1:0"));
+        let dev = Self(shell.stdout(fs::File::create(&path).unwrap()).stderr(Stdio::null()).spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let page = fs::read_to_string(&path).unwrap();
+            if page.contains("op_admin_") && page.ends_with("\n\n") {
+                return (dev, page);
+            }
+            assert!(Instant::now() < deadline, "the page stays\n{page}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
