@@ -1,12 +1,14 @@
 //! Slices: the policies that can matter for one action, cut out once at load.
 //!
-//! Sound, because a policy whose scope cannot match contributes no decision, no reason and no error. Inside a slice an
-//! action scope of groups becomes `action`: it matches by construction, and needs no action hierarchy among the entities.
+//! Sound, because a policy whose scope cannot match contributes no decision, no reason and no error. Inside a slice the parts
+//! of a scope that match by construction are left out: Cedar would build, evaluate and drop them for every request (they were
+//! half of a decision's cost), and an action scope of groups would need the action hierarchy among the entities.
 
 use std::collections::BTreeMap;
 
 use cedar_policy::{
     ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicySet, PrincipalConstraint,
+    ResourceConstraint,
 };
 use serde_json::{Value, json};
 
@@ -40,8 +42,10 @@ pub(super) struct Slice {
 #[derive(Debug)]
 pub(super) struct Prepared {
     policy: Policy,
-    /// The same policy, for any action where its scope names groups.
+    /// The same policy without the parts of its scope that [`can_match`] has looked at.
     sliced: Policy,
+    /// The same again for any resource, where its scope asks for a type and no more.
+    of_type: Option<(EntityTypeName, Policy)>,
     asks: Ancestors,
     /// The actions that it names in conditions and scope.
     named: Vec<Permission>,
@@ -59,23 +63,42 @@ enum Ancestors {
 
 /// Reads what slices need out of every policy.
 pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic> {
-    let prepare = |policy: &Policy| {
+    policies.policies().map(Prepared::new).collect()
+}
+
+impl Prepared {
+    fn new(policy: &Policy) -> Result<Self, Diagnostic> {
         let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
+        let json = policy.to_json().map_err(|error| failed(&error))?;
+        let mut met = vec!["action"];
+        if matches!(policy.principal_constraint(), PrincipalConstraint::Is(_)) {
+            met.push("principal");
+        }
+        let sliced = without(policy, json.clone(), &met).map_err(|error| failed(&error))?;
+        let of_type = if let ResourceConstraint::Is(kind) = policy.resource_constraint() {
+            met.push("resource");
+            Some((kind, without(policy, json.clone(), &met).map_err(|error| failed(&error))?))
+        } else {
+            None
+        };
         let literals = policy.entity_literals();
         let named = literals.iter().filter(|uid| is_action(uid)).filter_map(|uid| uid.id().unescaped().parse().ok());
-        let mut prepared =
-            Prepared { policy: policy.clone(), sliced: policy.clone(), asks: Ancestors::Nobody, named: named.collect() };
-        // Most policies have no `in` at all, and the JSON form of ten thousand takes its time.
-        if policy.to_string().split(|c: char| !c.is_alphanumeric()).any(|word| word == "in") {
-            let json = policy.to_json().map_err(|error| failed(&error))?;
-            prepared.asks = json.get("conditions").map_or(Ancestors::Nobody, asks);
-            if matches!(policy.action_constraint(), ActionConstraint::In(_)) {
-                prepared.sliced = any_action(policy, json).map_err(|error| failed(&error))?;
-            }
+        Ok(Self {
+            policy: policy.clone(),
+            sliced,
+            of_type,
+            asks: json.get("conditions").map_or(Ancestors::Nobody, asks),
+            named: named.collect(),
+        })
+    }
+
+    /// The policy for requests whose resource is of one of the types.
+    fn on(&self, resources: &[(String, EntityTypeName)]) -> &Policy {
+        match &self.of_type {
+            Some((kind, policy)) if resources.iter().all(|(_, valid)| valid == kind) => policy,
+            _ => &self.sliced,
         }
-        Ok(prepared)
-    };
-    policies.policies().map(prepare).collect()
+    }
 }
 
 impl Slice {
@@ -91,7 +114,7 @@ impl Slice {
         for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, action, principal)) {
             asked = asked.max(prepared.asks);
             candidates.extend(prepared.named.iter().cloned());
-            slice.add(prepared.sliced.clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
+            slice.add(prepared.on(&action.resources).clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
         }
         candidates.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
         candidates.sort();
@@ -138,10 +161,10 @@ fn can_match(policy: &Policy, action: &ActionShape, principal: &EntityTypeName) 
     action_fits && principal_fits
 }
 
-/// The same policy for any action, from its JSON form.
-fn any_action(policy: &Policy, mut json: Value) -> Result<Policy, Box<PolicyFromJsonError>> {
+/// The same policy with those parts of its scope open, from its JSON form.
+fn without(policy: &Policy, mut json: Value, parts: &[&str]) -> Result<Policy, Box<PolicyFromJsonError>> {
     if let Some(policy) = json.as_object_mut() {
-        policy.insert("action".to_owned(), json!({"op": "All"}));
+        policy.extend(parts.iter().map(|part| ((*part).to_owned(), json!({"op": "All"}))));
     }
     Policy::from_json(Some(policy.id().clone()), json).map_err(Box::new)
 }
