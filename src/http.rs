@@ -1,6 +1,7 @@
 //! The HTTP API: the route list and its layers.
 
 mod admins;
+mod api;
 mod auth;
 mod authorize;
 mod batch;
@@ -24,21 +25,16 @@ mod tests;
 mod view;
 mod whoami;
 
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state},
-    response::IntoResponse,
-    routing::get,
-};
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::{Router, middleware::from_fn, routing::get};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use serve::{DRAIN, Peer, serve};
+pub use api::Api;
+pub use serve::{DRAIN, serve};
 pub use state::{App, AppState};
 pub use view::{AdminView, KeyView, OrgView};
 
-use self::{error::ApiError, state::Document};
+use self::state::Document;
 
 /// For services and gateways: decided in memory, from one snapshot.
 fn decision_routes() -> OpenApiRouter<AppState> {
@@ -89,26 +85,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     documented().into_openapi()
 }
 
-/// Every route, behind the layers.
-pub fn router(app: &AppState) -> Router {
-    layered(routes(app), app)
-}
-
 fn routes(app: &AppState) -> Router {
     let (routes, document) = documented().split_for_parts();
     let document: Router = Router::new().route("/openapi.json", get(openapi::openapi)).with_state(Document::new(document));
     routes.with_state(app.clone()).merge(document)
-}
-
-/// Two layers: the envelope that every answer has, and a net for panics inside it. They lie around the router and not around
-/// each of its routes, so that a target is looked at before it is routed.
-fn layered(routes: Router, app: &AppState) -> Router {
-    let routes = routes.fallback(async || ApiError::NotFound).method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-    Router::new()
-        .fallback_service(routes)
-        .layer(CatchPanicLayer::custom(|_| {
-            tracing::error!("a handler panicked; the answer is 500, which allows nothing");
-            ApiError::Internal.into_response()
-        }))
-        .layer(from_fn_with_state(app.clone(), envelope::envelope))
 }

@@ -15,7 +15,7 @@ use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
 use crate::{
     config::Config,
     domain::{clock::Clock, random::Random},
-    http::{App, AppState, router, serve},
+    http::{Api, App, AppState, serve},
     policy::{Engine, PolicyFiles},
     snapshot::{Keeper, reload::Reload},
     store::Store,
@@ -102,7 +102,7 @@ impl Server {
                 _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
             }
         };
-        serve(self.listener, router(&self.app), stop).await;
+        serve(self.listener, Api::new(&self.app), stop).await;
         self.app.store.close().await;
         Ok(Exit::Ok)
     }

@@ -11,7 +11,7 @@ use super::{
     auth::{authenticate_key, bearer},
     body::parse_object,
     decision::{DecisionBody, decide, denial, read_request},
-    envelope::{AnsweredAt, Envelope},
+    envelope::{Answered, AnsweredAt, Envelope},
     error::{ApiError, Errors},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::AuthorizeRequest,
@@ -24,26 +24,38 @@ use crate::{
     telemetry::{Answer, EntryPoint, Outcome},
 };
 
+pub(super) const PATH: &str = "/v1/authorize";
+
 /// Decides whether a key may do something.
-#[utoipa::path(post, path = "/v1/authorize", operation_id = "authorize", tag = "decisions", request_body = AuthorizeRequest,
+#[utoipa::path(post, path = PATH, operation_id = "authorize", tag = "decisions", request_body = AuthorizeRequest,
     responses((status = 200, body = DecisionBody<'_>), Errors))]
 pub(super) async fn authorize(
     State(app): State<AppState>,
     Extension(envelope): Extension<Envelope>,
     request: HttpRequest,
 ) -> Result<impl IntoResponse, ApiError> {
+    let Answered { revision, answer, .. } = answer(&app, &envelope, request).await;
+    answer.map(|answer| (revision.map(Extension), answer))
+}
+
+/// The same without a router before it.
+pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest) -> Answered {
+    decide_call(app, envelope, request).await.unwrap_or_else(Answered::from)
+}
+
+async fn decide_call(app: &App, envelope: &Envelope, request: HttpRequest) -> Result<Answered, ApiError> {
     let (parts, body) = request.into_parts();
-    let recording = Recording::begin(&app, EntryPoint::Api, &parts.headers);
+    let recording = Recording::begin(app, EntryPoint::Api, &parts.headers);
     let token = bearer(&parts.headers)?;
     check_json(&parts.headers)?;
     let bytes = read_body(body, DECISION_LIMIT).await?;
     let snapshot = app.keeper.current();
     let mut call = Call { id: DecisionId::new(app.clock.now(), &app.random), found: None, request: None, outcome: None };
-    let answer = call.answer(&app, &snapshot, token, &bytes, &envelope.id);
+    let answer = call.answer(app, &snapshot, token, &bytes, &envelope.id);
     if let Some(recording) = recording {
-        call.record(recording, &app, &snapshot, &envelope, &answer);
+        call.record(recording, app, &snapshot, envelope, &answer);
     }
-    Ok((Extension(AnsweredAt(snapshot.revision())), answer))
+    Ok(Answered { revision: Some(AnsweredAt(snapshot.revision())), answer, allow: None })
 }
 
 /// What is known of a call so far, for its record.

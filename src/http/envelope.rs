@@ -3,13 +3,11 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::{error::ApiError, serve::Peer, state::AppState};
+use super::{error::ApiError, state::AppState};
 use crate::domain::{id::RequestId, redact::holds_secret};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,40 +22,37 @@ pub(super) struct AnsweredAt(pub i64);
 pub(super) struct Envelope {
     pub id: Arc<str>,
     pub address: Option<IpAddr>,
+    as_problem: bool,
 }
 
-/// The outermost layer.
-pub(super) async fn envelope(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    let id = request_id(&app, request.headers());
-    let as_problem = wants_problem(request.headers());
-    let address = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip());
-    let response = match check_uri(request.uri()) {
-        Ok(()) => {
-            request.extensions_mut().insert(Envelope { id: id.clone(), address });
-            next.run(request).await
+/// An answer, and what it was made from.
+pub(super) struct Answered {
+    pub revision: Option<AnsweredAt>,
+    pub answer: Result<Response, ApiError>,
+    /// The methods that a path does have.
+    pub allow: Option<HeaderValue>,
+}
+
+impl Envelope {
+    pub(super) fn open(app: &AppState, headers: &HeaderMap, address: Option<IpAddr>) -> Self {
+        Self { id: request_id(app, headers), address, as_problem: wants_problem(headers) }
+    }
+
+    /// Writes an error's body, and the headers that every answer has.
+    pub(super) fn seal(&self, app: &AppState, answered: Answered) -> Response {
+        let Answered { revision, answer, allow } = answered;
+        let revision = revision.map_or_else(|| app.keeper.current().revision(), |AnsweredAt(revision)| revision);
+        let mut response = answer.unwrap_or_else(|error| error.render(&self.id, self.as_problem));
+        let headers = response.headers_mut();
+        headers.extend(allow.map(|methods| (header::ALLOW, methods)));
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            headers.insert(REQUEST_ID, id);
         }
-        Err(error) => error.into_response(),
-    };
-    seal(&app, response, &id, as_problem)
-}
-
-/// Writes the error that a handler left, and the headers that every answer has.
-fn seal(app: &AppState, mut response: Response, id: &str, as_problem: bool) -> Response {
-    let answered = response.extensions_mut().remove::<AnsweredAt>();
-    let revision = answered.map_or_else(|| app.keeper.current().revision(), |AnsweredAt(revision)| revision);
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let allow = response.headers_mut().remove(header::ALLOW);
-        response = error.render(id, as_problem);
-        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+        headers.insert(REVISION, HeaderValue::from(revision));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
     }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    headers.insert(REVISION, HeaderValue::from(revision));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 /// The caller's id when it is 1 to 128 visible ASCII characters and no secret, else one of ours.
@@ -79,7 +74,7 @@ fn wants_problem(headers: &HeaderMap) -> bool {
 }
 
 /// Paths are taken as they stand: what another server might normalise is no path of ours.
-fn check_uri(uri: &Uri) -> Result<(), ApiError> {
+pub(super) fn check_uri(uri: &Uri) -> Result<(), ApiError> {
     if uri.scheme().is_some() || uri.authority().is_some() {
         return Err(ApiError::invalid("target", "the request target must be a path, not a whole URL"));
     }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use axum::{body::Body, http::Request, routing::get};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tower::ServiceExt;
 
-use super::{docs::EXPLANATIONS, error::Denial, *};
+use super::{
+    docs::EXPLANATIONS,
+    error::{ApiError, Denial},
+    *,
+};
 use crate::{
     domain::{
         clock::Clock,
@@ -105,9 +108,9 @@ async fn a_handler_that_panics_is_a_500_like_any_other_error() {
     let directory = tempfile::TempDir::new().unwrap();
     let app = app(&directory).await;
     let handler = async || -> String { panic!("op_live_{}", "0".repeat(38)) };
-    let router = layered(Router::new().route("/boom", get(handler)), &app);
+    let api = Api::with_routes(&app, Router::new().route("/boom", get(handler)));
     let request = Request::get("/boom").header("x-request-id", "mine").body(Body::empty()).unwrap();
-    let response = router.oneshot(request).await.unwrap();
+    let response = api.answer(request, None).await;
     assert_eq!(response.status().as_u16(), 500);
     let headers = response.headers().clone();
     for (name, value) in [

@@ -4,12 +4,11 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use secrecy::SecretString;
-use tower::ServiceExt;
 
 use super::{Answer, question::Question, remote::bearer};
 use crate::{
     cli::{desk::Desk, failure::Failure, policy_source::PolicySourceArgs},
-    http::{App, AppState, router},
+    http::{Api, App, AppState},
     snapshot::Keeper,
     telemetry::Recorder,
 };
@@ -34,7 +33,7 @@ pub(super) async fn ask(
     let body = serde_json::to_vec(&question).map_err(Failure::failed)?;
     let request = Request::post("/v1/authorize").header("authorization", bearer(key)?).header("content-type", "application/json");
     let request = request.body(Body::from(body)).map_err(Failure::failed)?;
-    let response = router(&app).oneshot(request).await.map_err(Failure::failed)?;
+    let response = Api::new(&app).answer(request, None).await;
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.map_err(Failure::failed)?.to_bytes();
     Ok(Answer { status, body: serde_json::from_slice(&bytes).map_err(Failure::failed)? })

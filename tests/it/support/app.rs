@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use axum::Router;
 use claviger::{
     domain::{
         admin::{Admin, NewAdmin, Role},
@@ -14,7 +13,7 @@ use claviger::{
         random::Random,
         secret::{Peppers, Plane, Secret, SecretPrefix},
     },
-    http::{self, App, AppState},
+    http::{Api, App, AppState},
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
@@ -57,7 +56,7 @@ pub(crate) fn shipped_and(policies: &str, schema: &str) -> PolicyFiles {
 /// A server without a socket.
 pub(crate) struct TestApp {
     pub(crate) state: AppState,
-    pub(crate) router: Router,
+    pub(crate) api: Api,
     pub(crate) url: String,
     owner: String,
     _directory: Option<TempDir>,
@@ -94,8 +93,8 @@ impl TestApp {
         let keeper = Keeper::open(store.clone(), engine, clock.clone(), random.clone()).await.unwrap();
         let (prefix, peppers, recorder) = (SecretPrefix::default(), setup.peppers, setup.recorder);
         let state = AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder });
-        let router = http::router(&state);
-        let mut app = Self { state, router, url, owner: String::new(), _directory: directory };
+        let api = Api::new(&state);
+        let mut app = Self { state, api, url, owner: String::new(), _directory: directory };
         app.owner = app.new_admin(Role::Owner).await.1;
         app
     }

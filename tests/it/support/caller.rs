@@ -8,7 +8,6 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use super::app::TestApp;
 
@@ -71,7 +70,7 @@ impl<'a> Caller<'a> {
     /// Sends a request as it is.
     pub(crate) async fn send_request(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().to_string());
-        let response = self.app.router.clone().oneshot(request).await.unwrap();
+        let response = self.app.api.answer(request, None).await;
         Answer::read(method, path, response).await
     }
 

@@ -26,7 +26,7 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };
-        let running = tokio::spawn(http::serve(listener, app.router.clone(), stopped));
+        let running = tokio::spawn(http::serve(listener, app.api.clone(), stopped));
         Self { address, _stop: stop, _loop: running }
     }
 
