@@ -5,4 +5,5 @@ pub(crate) mod caller;
 pub(crate) mod engines;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod severed;
 pub(crate) mod wire;

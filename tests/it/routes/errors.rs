@@ -140,9 +140,8 @@ fn broken() -> Body {
 async fn interrupted(page: &mut Page, app: &TestApp) {
     let (plain, path) = (app.anonymous().header("content-type", "application/json"), "/v1/authorize");
     let problem = accepting(&plain);
-    let ask = async |body: fn() -> Body| {
-        tokio::join!(plain.send(Method::POST, path, body()), problem.send(Method::POST, path, body()))
-    };
+    let ask =
+        async |body: fn() -> Body| tokio::join!(plain.send(Method::POST, path, body()), problem.send(Method::POST, path, body()));
     let (cut, late) = (ask(broken).await, ask(stuck).await);
     page.write("InvalidRequest", "the connection broke", "POST /v1/authorize", &cut.0, &cut.1);
     page.write("Timeout", "the body does not come", "POST /v1/authorize", &late.0, &late.1);

@@ -85,6 +85,15 @@ impl TestApp {
             Some(directory) => format!("sqlite:{}", directory.path().join("claviger.db").display()),
             None => postgres_url().await,
         };
+        Self::open(setup, url, directory).await
+    }
+
+    /// On this database.
+    pub(crate) async fn at(url: String) -> Self {
+        Self::open(Setup::default(), url, None).await
+    }
+
+    async fn open(setup: Setup, url: String, directory: Option<TempDir>) -> Self {
         let clock = Clock::manual("2026-11-24T04:30:26Z".parse().unwrap());
         let random = Random::seeded(7);
         let store = Store::open(&config(&url), random.clone()).await.unwrap();
@@ -181,7 +190,7 @@ impl TestApp {
         execute(&self.url, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// Closes the store and deletes the database.
+    /// Closes the store and deletes its database.
     pub(crate) async fn end(self) {
         self.state.store.close().await;
         if self.url.starts_with("postgres") {
