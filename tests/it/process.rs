@@ -1,5 +1,6 @@
 //! The program as people start it: a process, its output, its signals.
 
+mod canary;
 mod dev;
 mod kill;
 mod reload;
@@ -19,25 +20,39 @@ use serde_json::Value;
 
 const SLICE: usize = 12;
 
-/// Every slice of the secrets that would give a part of one away, plain and in base64 at each alignment.
-fn slices(secrets: &[String]) -> HashSet<Vec<u8>> {
-    let mut slices = HashSet::new();
-    for secret in secrets {
-        let mut forms = vec![secret.clone().into_bytes()];
-        forms.extend((0..3).map(|skip| {
-            let rest = &secret.as_bytes()[skip..];
-            BASE64_STANDARD_NO_PAD.encode(&rest[..rest.len() / 3 * 3]).into_bytes()
-        }));
-        slices.extend(forms.iter().flat_map(|form| form.windows(SLICE).map(<[u8]>::to_vec)));
+/// Every slice of some secrets that would give a part of one away, plain and in base64 at each alignment.
+pub(crate) struct Search(HashSet<Vec<u8>>);
+
+impl Search {
+    pub(crate) fn new(secrets: &[String]) -> Self {
+        let mut slices = HashSet::new();
+        for secret in secrets {
+            let mut forms = vec![secret.clone().into_bytes()];
+            forms.extend((0..3).map(|skip| {
+                let rest = &secret.as_bytes()[skip..];
+                BASE64_STANDARD_NO_PAD.encode(&rest[..rest.len() / 3 * 3]).into_bytes()
+            }));
+            slices.extend(forms.iter().flat_map(|form| form.windows(SLICE).map(<[u8]>::to_vec)));
+        }
+        Self(slices)
     }
-    slices
+
+    /// The first part of a secret in there.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<String> {
+        let found = bytes.windows(SLICE).find(|window| self.0.contains(*window));
+        found.map(|found| String::from_utf8_lossy(found).into_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_finds_nothing(&self, bytes: &[u8], what: &str) {
+        let found = self.find(bytes);
+        assert!(found.is_none(), "{what} holds {found:?}");
+    }
 }
 
 #[track_caller]
 pub(crate) fn assert_holds_none(secrets: &[String], bytes: &[u8], what: &str) {
-    let slices = slices(secrets);
-    let found = bytes.windows(SLICE).find(|window| slices.contains(*window));
-    assert!(found.is_none(), "{what} holds {:?}", found.map(String::from_utf8_lossy));
+    Search::new(secrets).assert_finds_nothing(bytes, what);
 }
 
 /// No file of a directory holds a part of a secret.

@@ -1,13 +1,17 @@
 //! The HTTP API keeps its contract: one file per route or topic.
 
 mod admins;
+mod arrival;
 mod authorize;
 mod credentials;
 mod docs;
 mod envelope;
+mod errors;
+mod expiry;
 mod health;
 mod keys;
 mod orgs;
+mod outcome;
 mod paths;
 mod policies;
 mod roles;

@@ -5,4 +5,6 @@ pub(crate) mod caller;
 pub(crate) mod engines;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod receiver;
+pub(crate) mod severed;
 pub(crate) mod wire;

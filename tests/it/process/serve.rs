@@ -32,12 +32,29 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// On SQLite.
+    pub(super) fn sqlite() -> Self {
+        let directory = TempDir::new().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("claviger.db").display());
+        Self { url, directory }
+    }
+
+    /// On a Postgres that must be dropped in the end.
+    async fn postgres() -> Self {
+        Self { url: postgres_url().await, directory: TempDir::new().unwrap() }
+    }
+
+    /// Where the server runs, and its files are when the database is one.
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub(super) fn command(&self, more: &[&str]) -> Command {
         let (policies, schema) = (shipped_directory("policies"), shipped_directory("schema"));
         let text = |path: &PathBuf| path.display().to_string();
         let (policies, schema) = (text(&policies), text(&schema));
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--policies", &policies, "--schema", &schema];
-        let mut command = command(self.directory.path(), &[&arguments, more].concat());
+        let mut command = command(self.path(), &[&arguments, more].concat());
         command.env("CLAVIGER_DATABASE__URL", &self.url);
         command
     }
@@ -71,10 +88,7 @@ fn now() -> Author {
 pub(super) async fn on_both_engines(claim: impl AsyncFn(&Place)) {
     for postgres in [false, true] {
         eprintln!("on {}", if postgres { "postgres" } else { "sqlite" });
-        let directory = TempDir::new().unwrap();
-        let file = |directory: &Path| format!("sqlite:{}", directory.join("claviger.db").display());
-        let url = if postgres { postgres_url().await } else { file(directory.path()) };
-        let place = Place { url, directory };
+        let place = if postgres { Place::postgres().await } else { Place::sqlite() };
         claim(&place).await;
         if postgres {
             drop_database(&place.url).await;

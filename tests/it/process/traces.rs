@@ -1,12 +1,12 @@
 //! Spans of a running server, seen from a collector that speaks OTLP over HTTP.
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
-use mock_collector::{MockServer, Protocol};
+use mock_collector::{MockServer, Protocol, ServerHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::assert_holds_none;
+use super::{assert_holds_none, serve::Place};
 use crate::support::{
     engines::hex,
     program::{Program, command},
@@ -20,26 +20,71 @@ fn trace(digit: char) -> String {
     digit.to_string().repeat(32)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_decision_is_one_span_in_the_trace_of_its_caller_sampled_or_not() {
+/// A server that sends its spans to a collector, and what is needed to ask it.
+struct Traced {
+    server: Program,
+    admin_token: String,
+    org: String,
+    full_access: String,
+    read_only: String,
+    /// The files of the server, kept for as long as it runs.
+    _files: Box<dyn Any>,
+}
+
+impl Traced {
+    fn dev(endpoint: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut dev = command(directory.path(), &["dev", "--listen", "127.0.0.1:0", "-o", "json"]);
+        dev.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        let server = Program::start(dev);
+        let [admin_token, org, full_access, read_only] =
+            ["/admin_token", "/org/id", "/keys/full_access", "/keys/read_only"].map(|pointer| server.told(pointer));
+        Self { server, admin_token, org, full_access, read_only, _files: Box::new(directory) }
+    }
+
+    async fn serve(endpoint: &str) -> Self {
+        let place = Place::sqlite();
+        let mut serve = place.command(&[]);
+        serve.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        let server = Program::start(serve);
+        let admin_token = place.owner().await;
+        let admin = server.bearer(&admin_token);
+        let org = admin.create_org("acme").await;
+        let (_, full_access) = admin.create_key(&org, &["scan:create", "read-only"]).await;
+        let (_, read_only) = admin.create_key(&org, &["read-only"]).await;
+        Self { server, admin_token, org, full_access, read_only, _files: Box::new(place) }
+    }
+}
+
+async fn collector() -> (ServerHandle, String) {
     let collector = MockServer::builder().protocol(Protocol::HttpBinary).start().await.unwrap();
     let endpoint = format!("http://{}", collector.addr());
-    let directory = TempDir::new().unwrap();
-    let mut dev = command(directory.path(), &["dev", "--listen", "127.0.0.1:0", "-o", "json"]);
-    dev.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
-    let server = Program::start(dev);
-    let full_access = server.told("/keys/full_access");
-    let org = server.told("/org/id");
-    let admin = server.bearer(&server.told("/admin_token"));
+    (collector, endpoint)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_decision_of_dev_is_one_span_in_the_trace_of_its_caller_sampled_or_not() {
+    let (collector, endpoint) = collector().await;
+    assert_one_span_each(Traced::dev(&endpoint), &collector).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_decision_of_serve_is_one_span_in_the_trace_of_its_caller_sampled_or_not() {
+    let (collector, endpoint) = collector().await;
+    assert_one_span_each(Traced::serve(&endpoint).await, &collector).await;
+}
+
+async fn assert_one_span_each(traced: Traced, collector: &ServerHandle) {
+    let Traced { server, admin_token, org, full_access, read_only, _files } = traced;
+    let admin = server.bearer(&admin_token);
     let policy_set = admin.get("/v1/policies").await.expect(200).text("/digest");
     let caller = |digit: char, flags: &str| {
         let parent = format!("00-{}-{SPAN}-{flags}", trace(digit));
-        server.bearer(&full_access).traced(&parent)
+        server.bearer(if digit == '3' { &read_only } else { &full_access }).traced(&parent)
     };
     let allowed = caller('1', "01").authorize("scan:create").await.expect(200).text("/decision_id");
     let silent = caller('2', "00").authorize("scan:create").await.expect(200).text("/decision_id");
-    let read_only = server.bearer(&server.told("/keys/read_only")).traced(&format!("00-{}-{SPAN}-00", trace('3')));
-    let missing = read_only.authorize("scan:create").await.expect(403).text("/decision_id");
+    let missing = caller('3', "00").authorize("scan:create").await.expect(403).text("/decision_id");
     admin.post(&format!("/v1/orgs/{org}/suspend"), json!({ "reason": "unpaid" })).await.expect(200);
     let suspended = caller('4', "01").authorize("scan:create").await.expect(403).text("/decision_id");
 
@@ -51,7 +96,6 @@ async fn each_decision_is_one_span_in_the_trace_of_its_caller_sampled_or_not() {
         ('4', suspended, "deny", "ORGANIZATION_SUSPENDED".into(), json!(["suspended-org-denied"])),
     ];
     collector.wait_for_spans(expected.len(), Duration::from_secs(30)).await.unwrap();
-    let secrets = [full_access.clone(), server.told("/keys/read_only"), server.told("/admin_token")];
     // What waits is flushed when the server ends.
     assert_eq!(server.stop().code, Some(0));
     let spans: Vec<Value> = collector
@@ -75,7 +119,7 @@ async fn each_decision_is_one_span_in_the_trace_of_its_caller_sampled_or_not() {
         assert_eq!((told("claviger.decision.code"), told("claviger.policy.ids")), (code, policies), "{span}");
         assert_eq!(told("claviger.policy.set"), *policy_set, "{span}");
     }
-    assert_holds_none(&secrets, json!(spans).to_string().as_bytes(), "a span");
+    assert_holds_none(&[full_access, read_only, admin_token], json!(spans).to_string().as_bytes(), "a span");
 }
 
 /// The value of an attribute of text or of texts; null when it is not there.

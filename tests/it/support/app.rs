@@ -19,12 +19,11 @@ use claviger::{
     store::{Store, StoreError, Written},
     telemetry::Recorder,
 };
-use sqlx::{AssertSqlSafe, Executor, SqlitePool};
 use tempfile::TempDir;
 
 use super::{
     caller::Caller,
-    engines::{config, name, permissions},
+    engines::{config, execute, name, permissions},
     postgres::{drop_database, postgres_url},
 };
 
@@ -85,6 +84,15 @@ impl TestApp {
             Some(directory) => format!("sqlite:{}", directory.path().join("claviger.db").display()),
             None => postgres_url().await,
         };
+        Self::open(setup, url, directory).await
+    }
+
+    /// On this database.
+    pub(crate) async fn at(url: String) -> Self {
+        Self::open(Setup::default(), url, None).await
+    }
+
+    async fn open(setup: Setup, url: String, directory: Option<TempDir>) -> Self {
         let clock = Clock::manual("2026-11-24T04:30:26Z".parse().unwrap());
         let random = Random::seeded(7);
         let store = Store::open(&config(&url), random.clone()).await.unwrap();
@@ -176,11 +184,17 @@ impl TestApp {
         self.state.keeper.commit(write(self.state.store.clone(), author)).await.unwrap().value
     }
 
-    /// Runs SQL past the store, as an operator or an intruder would; on SQLite only.
+    /// Runs SQL past the store, as an operator or an intruder would.
     pub(crate) async fn execute(&self, sql: &str) {
-        let pool = SqlitePool::connect(&self.url).await.unwrap();
-        pool.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        pool.close().await;
+        execute(&self.url, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Closes the store and deletes its database.
+    pub(crate) async fn end(self) {
+        self.state.store.close().await;
+        if self.url.starts_with("postgres") {
+            drop_database(&self.url).await;
+        }
     }
 
     /// Puts another history under the server that it cannot load; on SQLite only.
@@ -209,9 +223,6 @@ pub(crate) async fn on_both_engines(claim: impl AsyncFn(&TestApp)) {
         eprintln!("on {}", if postgres { "postgres" } else { "sqlite" });
         let app = TestApp::with(Setup { postgres, ..Setup::default() }).await;
         claim(&app).await;
-        app.state.store.close().await;
-        if postgres {
-            drop_database(&app.url).await;
-        }
+        app.end().await;
     }
 }

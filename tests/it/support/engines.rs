@@ -55,6 +55,21 @@ pub(crate) async fn on_both_engines<F: Future<Output = ()>>(claim: impl Fn(Bed) 
     }
 }
 
+/// Runs SQL on the database of this URL, past the store.
+pub(crate) async fn execute(url: &str, sql: &str) -> Result<(), sqlx::Error> {
+    if url.starts_with("postgres") {
+        let pool = PgPool::connect(url).await?;
+        let result = pool.execute(AssertSqlSafe(sql)).await.map(drop);
+        pool.close().await;
+        result
+    } else {
+        let pool = SqlitePool::connect(url).await?;
+        let result = pool.execute(AssertSqlSafe(sql)).await.map(drop);
+        pool.close().await;
+        result
+    }
+}
+
 pub(crate) fn config(url: &str) -> DatabaseConfig {
     DatabaseConfig { url: url.to_owned() }
 }
@@ -143,17 +158,7 @@ impl Bed {
     }
 
     pub(crate) async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
-        if self.is_postgres() {
-            let pool = PgPool::connect(&self.url).await?;
-            let result = pool.execute(AssertSqlSafe(sql)).await.map(drop);
-            pool.close().await;
-            result
-        } else {
-            let pool = SqlitePool::connect(&self.url).await?;
-            let result = pool.execute(AssertSqlSafe(sql)).await.map(drop);
-            pool.close().await;
-            result
-        }
+        execute(&self.url, sql).await
     }
 
     /// The rows of a query, every column as text.
