@@ -6,12 +6,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io,
+    time::Duration,
 };
 
 use axum::{body::Body, http::Method};
 use bytes::Bytes;
 use claviger::domain::admin::Role;
 use futures_util::stream;
+use tokio::time::timeout;
 
 use self::requests::{Ask, World, asks};
 use super::outcome::unsure;
@@ -140,8 +142,10 @@ fn broken() -> Body {
 async fn interrupted(page: &mut Page, app: &TestApp) {
     let (plain, path) = (app.anonymous().header("content-type", "application/json"), "/v1/authorize");
     let problem = accepting(&plain);
-    let ask =
-        async |body: fn() -> Body| tokio::join!(plain.send(Method::POST, path, body()), problem.send(Method::POST, path, body()));
+    let ask = async |body: fn() -> Body| {
+        let both = async { tokio::join!(plain.send(Method::POST, path, body()), problem.send(Method::POST, path, body())) };
+        timeout(Duration::from_mins(1), both).await.expect("there is no answer")
+    };
     let (cut, late) = (ask(broken).await, ask(stuck).await);
     page.write("InvalidRequest", "the connection broke", "POST /v1/authorize", &cut.0, &cut.1);
     page.write("Timeout", "the body does not come", "POST /v1/authorize", &late.0, &late.1);
