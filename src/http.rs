@@ -1,4 +1,4 @@
-//! The HTTP API: the route list and its layers.
+//! The HTTP API: the route list.
 
 mod admins;
 mod api;

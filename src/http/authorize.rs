@@ -34,16 +34,16 @@ pub(super) async fn authorize(
     Extension(envelope): Extension<Envelope>,
     request: HttpRequest,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Answered { revision, answer, .. } = answer(&app, &envelope, request).await;
-    answer.map(|answer| (revision.map(Extension), answer))
+    // For the route list and the document; `Api` asks `answer` itself.
+    let Answered { revision, answer, .. } = answer(&app, &envelope, request).await?;
+    Ok((revision.map(Extension), answer))
 }
 
-/// The same without a router before it.
-pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest) -> Answered {
-    decide_call(app, envelope, request).await.unwrap_or_else(Answered::from)
-}
-
-async fn decide_call(app: &App, envelope: &Envelope, request: HttpRequest) -> Result<Answered, ApiError> {
+/// The same past the router.
+///
+/// # Errors
+/// What is wrong with the headers or the body's arrival; everything after that is in the answer, with its revision.
+pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest) -> Result<Answered, ApiError> {
     let (parts, body) = request.into_parts();
     let recording = Recording::begin(app, EntryPoint::Api, &parts.headers);
     let token = bearer(&parts.headers)?;

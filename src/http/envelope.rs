@@ -33,6 +33,23 @@ pub(super) struct Answered {
     pub allow: Option<HeaderValue>,
 }
 
+impl From<ApiError> for Answered {
+    fn from(error: ApiError) -> Self {
+        Self { revision: None, answer: Err(error), allow: None }
+    }
+}
+
+impl From<Response> for Answered {
+    /// Takes back out what a handler or the router could only leave in the response.
+    fn from(mut response: Response) -> Self {
+        let revision = response.extensions_mut().remove();
+        let Some(error) = response.extensions_mut().remove::<ApiError>() else {
+            return Self { revision, answer: Ok(response), allow: None };
+        };
+        Self { revision, answer: Err(error), allow: response.headers_mut().remove(header::ALLOW) }
+    }
+}
+
 impl Envelope {
     pub(super) fn open(app: &AppState, headers: &HeaderMap, address: Option<IpAddr>) -> Self {
         Self { id: request_id(app, headers), address, as_problem: wants_problem(headers) }

@@ -1,8 +1,8 @@
 //! Slices: the policies that can matter for one action, cut out once at load.
 //!
 //! Sound, because a policy whose scope cannot match contributes no decision, no reason and no error. Inside a slice the parts
-//! of a scope that match by construction are left out: Cedar would build, evaluate and drop them for every request (they were
-//! half of a decision's cost), and an action scope of groups would need the action hierarchy among the entities.
+//! of a scope that match by construction are left out: Cedar would build, evaluate and drop them for every request, and an
+//! action scope of groups would need the action hierarchy among the entities.
 
 use std::collections::BTreeMap;
 
