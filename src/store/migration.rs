@@ -1,11 +1,26 @@
 //! Bringing the schema up to date. The migrations are part of the binary, one folder per engine, the same names in both.
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{
+    FromRow,
+    migrate::{MigrateError, Migrator},
+};
 
 use super::{Engine, Store, StoreError, error::NO_SCHEMA, tx::Tx};
 
 /// One migrating process at a time; the number is arbitrary, but for ever the same.
 const LOCK: i64 = 0x636c_6176_6967_6572;
+
+/// How the name of a migration begins that only adds what older binaries need not know (`docs/upgrades.md`). One of any other
+/// name keeps them out, so that a forgotten word stops a start and not a check.
+const EXPAND: &str = "expand";
+
+/// A migration as the database remembers it.
+#[derive(FromRow)]
+struct Applied {
+    version: i64,
+    description: String,
+    checksum: Vec<u8>,
+}
 
 impl Engine {
     fn migrator(&self) -> Migrator {
@@ -20,7 +35,7 @@ impl Store {
     /// Applies what is pending, all of it or nothing, and gives a new database its epoch. Returns the names of what it applied.
     ///
     /// # Errors
-    /// [`StoreError::Schema`] when the database was migrated by a newer claviger.
+    /// As [`Store::pending_migrations`].
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         // Without this look ahead, a user without the right to create tables could not start on an up-to-date database.
         if self.pending_migrations().await?.is_empty() {
@@ -32,6 +47,8 @@ impl Store {
         let mut migrator = self.engine.migrator();
         // The driver's own lock outlives a failed migration on a pooled connection; ours ends with the transaction.
         migrator.set_locking(false);
+        // What a newer claviger has added was looked at above.
+        migrator.set_ignore_missing(true);
         on!(Tx, &mut tx, tx => migrator.run_direct(None, &mut **tx, false).await).map_err(explain)?;
         tx.insert_meta(&self.random_text()).await?;
         tx.commit().await?;
@@ -41,29 +58,30 @@ impl Store {
     /// The migrations that this binary has and the database has not, oldest first: `0001_init`. Writes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Schema`] when the database was migrated by a newer claviger, or a migration changed after it was applied.
+    /// [`StoreError::Schema`] when a newer claviger changed the schema by more than additions, or a migration changed after it
+    /// was applied.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let migrator = self.engine.migrator();
         let mut applied = self.applied_migrations().await?;
         let mut pending = Vec::new();
         for migration in migrator.iter() {
             let name = format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"));
-            match applied.iter().position(|(version, _)| *version == migration.version) {
+            match applied.iter().position(|applied| applied.version == migration.version) {
                 None => pending.push(name),
-                Some(at) if applied.swap_remove(at).1 == *migration.checksum => {}
+                Some(at) if applied.swap_remove(at).checksum == *migration.checksum => {}
                 Some(_) => return Err(StoreError::Schema(format!("migration `{name}` was changed after it was applied"))),
             }
         }
-        let unknown = applied.iter().map(|(version, _)| *version).max();
-        match unknown {
+        let beyond = applied.iter().filter(|applied| !applied.description.starts_with(EXPAND)).map(|applied| applied.version).max();
+        match beyond {
             None => Ok(pending),
             Some(version) => Err(unknown_migration(version)),
         }
     }
 
-    /// Version and checksum of what the database has.
-    async fn applied_migrations(&self) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
-        const APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations";
+    /// What the database has.
+    async fn applied_migrations(&self) -> Result<Vec<Applied>, StoreError> {
+        const APPLIED: &str = "SELECT version, description, checksum FROM _sqlx_migrations";
         let rows = on!(Engine, &self.engine, pools => sqlx::query_as(APPLIED).fetch_all(&pools.reader).await);
         match rows.map_err(StoreError::from) {
             // There is no table of migrations: nothing was ever applied.
