@@ -72,7 +72,8 @@ impl Store {
                 Some(_) => return Err(StoreError::Schema(format!("migration `{name}` was changed after it was applied"))),
             }
         }
-        let beyond = applied.iter().filter(|applied| !applied.description.starts_with(EXPAND)).map(|applied| applied.version).max();
+        let beyond =
+            applied.iter().filter(|applied| !applied.description.starts_with(EXPAND)).map(|applied| applied.version).max();
         match beyond {
             None => Ok(pending),
             Some(version) => Err(unknown_migration(version)),
