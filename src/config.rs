@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use figment::{
@@ -17,10 +18,12 @@ use serde::Deserialize;
 
 use crate::{
     domain::{
+        clock::parse_duration,
         permission::Permission,
         secret::{Hashing, Peppers, SecretPrefix},
     },
     policy,
+    snapshot::ConsistencyConfig,
     store::DatabaseConfig,
     telemetry::{LogConfig, TraceConfig},
 };
@@ -35,6 +38,7 @@ pub struct Config {
     pub policies: PoliciesConfig,
     pub log: LogConfig,
     pub trace: TraceConfig,
+    pub consistency: ConsistencyConfig,
 }
 
 /// The section `http`.
@@ -43,11 +47,28 @@ pub struct Config {
 pub struct HttpConfig {
     /// Address and port; port 0 picks a free one.
     pub listen: String,
+    /// `[0-9]+[smhd]`: how long requests are still taken after SIGTERM while `/readyz` sends proxies elsewhere. Left out: 5 s on
+    /// a database that other replicas serve as well, nothing on SQLite.
+    pub shutdown_delay: Option<String>,
+}
+
+impl HttpConfig {
+    /// How long requests are still taken after SIGTERM, where it is set.
+    ///
+    /// # Errors
+    /// When it is no duration, or so long that a stop would take over 30 s.
+    pub fn shutdown_delay(&self) -> Result<Option<Duration>, ConfigError> {
+        const MOST: Duration = Duration::from_secs(8);
+        let wrong = |message: String| ConfigError::Section { key: "http.shutdown_delay", message };
+        let Some(text) = &self.shutdown_delay else { return Ok(None) };
+        let delay = parse_duration(text).map_err(|error| wrong(error.to_string()))?;
+        if delay > MOST { Err(wrong(format!("must be {} s at most", MOST.as_secs()))) } else { Ok(Some(delay)) }
+    }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned() }
+        Self { listen: "127.0.0.1:8080".to_owned(), shutdown_delay: None }
     }
 }
 
@@ -228,6 +249,8 @@ impl Config {
         self.keys.prefix()?;
         self.keys.peppers()?;
         self.policies.settings()?;
+        self.http.shutdown_delay()?;
+        self.consistency.max_staleness().map_err(|error| section("consistency.max_staleness", &error))?;
         Ok(())
     }
 }
@@ -295,6 +318,7 @@ impl Loaded {
         let values = [
             ("database.url", config.database.to_string()),
             ("http.listen", config.http.listen.clone()),
+            ("http.shutdown_delay", config.http.shutdown_delay.clone().unwrap_or_else(|| "as the database needs".to_owned())),
             ("keys.prefix", config.keys.prefix.clone()),
             ("keys.pepper", secret(&config.keys.pepper)),
             ("keys.retired_pepper", secret(&config.keys.retired_pepper)),
@@ -306,6 +330,8 @@ impl Loaded {
             ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
             ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),
             ("trace.queue", config.trace.queue.to_string()),
+            ("consistency.profile", config.consistency.profile.as_str().to_owned()),
+            ("consistency.max_staleness", config.consistency.shown()),
         ];
         let from = |key| self.figment.find_metadata(key).map_or_else(|| "default".to_owned(), source);
         values.into_iter().map(|(key, value)| Setting { key, value, source: from(key) }).collect()

@@ -11,4 +11,5 @@ pub mod org;
 pub mod permission;
 pub mod random;
 pub mod redact;
+pub mod replica;
 pub mod secret;

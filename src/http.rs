@@ -10,6 +10,7 @@ mod decision;
 mod docs;
 mod envelope;
 mod error;
+mod fresh;
 mod health;
 mod input;
 mod keys;
@@ -31,7 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
 pub use serve::{DRAIN, serve};
-pub use state::{App, AppState};
+pub use state::{App, AppState, Stopping};
 pub use view::{AdminView, KeyView, OrgView};
 
 use self::state::Document;

@@ -3,21 +3,30 @@
 //! A [`Snapshot`] is one moment and never changes. The [`Keeper`] holds the current one and makes the next: its maps share
 //! structure, so a write copies no map, and a request that took a snapshot never sees half a write.
 
+mod config;
 pub mod files;
 mod keeper;
 mod pool;
+mod protocol;
+mod reaper;
 pub mod reload;
 mod rows;
+mod uses;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
-pub use keeper::{Keeper, PolicyFailure};
+pub use config::ConsistencyConfig;
+pub use keeper::{Committed, Keeper, PolicyFailure};
 pub use pool::Caller;
+pub use protocol::{Admission, Fence};
 pub use rows::{KeyRow, OrgRow, SecretRow};
 
 use crate::{
     domain::{
-        clock::Timestamp,
+        clock::{Timestamp, Uptime},
         id::{KeyId, OrgId},
         key::{Refusal, Standing},
         secret::SecretHash,
@@ -40,6 +49,27 @@ pub struct Snapshot {
     rows: Rows,
     head: Head,
     policies: Arc<Policies>,
+    confirmed: Arc<Confirmed>,
+}
+
+/// As of when a snapshot's rows are known to have been everything; later polls that find nothing new move it.
+#[derive(Debug)]
+struct Confirmed(AtomicI64);
+
+impl Confirmed {
+    const NEVER: i64 = i64::MIN;
+
+    fn new(at: Option<Uptime>) -> Arc<Self> {
+        Arc::new(Self(AtomicI64::new(at.map_or(Self::NEVER, Uptime::as_nanos))))
+    }
+
+    fn set(&self, at: Option<Uptime>) {
+        self.0.store(at.map_or(Self::NEVER, Uptime::as_nanos), Ordering::Release);
+    }
+
+    fn at(&self) -> Option<Uptime> {
+        Some(self.0.load(Ordering::Acquire)).filter(|nanos| *nanos != Self::NEVER).map(Uptime::from_nanos)
+    }
 }
 
 /// A key that was found by its secret, with its org: what one request is decided on.
@@ -55,6 +85,17 @@ impl Snapshot {
     #[must_use]
     pub const fn revision(&self) -> i64 {
         self.head.revision
+    }
+
+    /// The history that the revision belongs to.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.head.epoch
+    }
+
+    /// As of when the rows are known to have been everything; `None`: they may not be decided on.
+    fn confirmed(&self) -> Option<Uptime> {
+        self.confirmed.at()
     }
 
     /// The policies in force.

@@ -20,12 +20,15 @@ mod config;
 mod error;
 mod fact;
 mod follow;
+mod hint;
 mod key;
+mod last_use;
 mod migration;
 mod moment;
 mod org;
 mod page;
 mod postgres;
+mod replica;
 mod rotation;
 mod sqlite;
 mod stored;
@@ -44,7 +47,9 @@ pub use self::{
     error::StoreError,
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
     follow::Head,
+    hint::Hints,
     page::{Listing, Page},
+    replica::{Poll, Poller, Replicas},
     write::Written,
 };
 use crate::domain::random::Random;

@@ -3,24 +3,29 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
+    time::Duration,
 };
 
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, lookup_host},
     signal::unix::{SignalKind, signal},
+    time::sleep,
 };
 
 use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
 use crate::{
     config::Config,
-    domain::{clock::Clock, random::Random},
-    http::{Api, App, AppState, serve},
+    domain::{clock::Clock, id::ReplicaId, random::Random, replica::Presence},
+    http::{Api, App, AppState, Stopping, serve},
     policy::{Engine, PolicyFiles},
     snapshot::{Keeper, reload::Reload},
     store::Store,
     telemetry::{self, Telemetry},
 };
+
+/// Long enough for a proxy that looks at `/readyz` every second, and wants to see two answers.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// What is there before the first snapshot.
 #[derive(Debug)]
@@ -51,8 +56,16 @@ impl Prepared {
     /// Takes the first snapshot.
     pub(super) async fn start(self, listener: TcpListener, telemetry: &Telemetry) -> Result<Server, Failure> {
         let (clock, random) = (Clock::System, Random::System);
-        let keeper = Keeper::open(self.store.clone(), self.engine, clock.clone(), random.clone()).await?;
         let address = listener.local_addr()?;
+        let presence = Presence {
+            id: ReplicaId::new(clock.now(), &random),
+            address: address.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            max_staleness: self.config.consistency.max_staleness().map_err(Failure::failed)?,
+        };
+        let default_delay = if self.store.is_shared() { SHUTDOWN_DELAY } else { Duration::ZERO };
+        let shutdown_delay = self.config.http.shutdown_delay()?.unwrap_or(default_delay);
+        let keeper = Keeper::open(self.store.clone(), self.engine, presence, clock.clone(), random.clone()).await?;
         let reload = match self.source {
             PolicySource::Shipped => None,
             PolicySource::Dirs(dirs) => {
@@ -68,9 +81,10 @@ impl Prepared {
             prefix: self.config.keys.prefix()?,
             peppers: self.config.keys.peppers()?,
             recorder: telemetry.recorder(),
+            stopping: Stopping::default(),
         });
-        tracing::info!(%address, "listening");
-        Ok(Server { listener, address, app, reload })
+        tracing::info!(%address, replica = %app.keeper.presence().id, "listening");
+        Ok(Server { listener, address, app, reload, shutdown_delay })
     }
 }
 
@@ -81,6 +95,7 @@ pub(super) struct Server {
     pub address: SocketAddr,
     app: AppState,
     reload: Option<Reload>,
+    shutdown_delay: Duration,
 }
 
 impl Server {
@@ -89,20 +104,31 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
+    /// Serves until SIGTERM or SIGINT. On SIGTERM, `/readyz` says so for a while before nothing more is accepted, so that
+    /// proxies lose no request; then drains.
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::spawn(self.app.keeper.clone().follow());
+        let following = tokio::spawn(self.app.keeper.clone().follow());
         if let Some(reload) = self.reload {
             tokio::spawn(reload.follow());
         }
+        let (app, delay) = (self.app.clone(), self.shutdown_delay);
         let stop = async move {
+            let patient = tokio::select! {
+                _ = terminate.recv() => true,
+                _ = interrupt.recv() => false,
+            };
+            tracing::info!(signal = if patient { "SIGTERM" } else { "SIGINT" }, "stopping");
+            app.stopping.tell();
             tokio::select! {
-                _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
-                _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+                () = sleep(delay), if patient => {}
+                _ = interrupt.recv(), if patient => {}
+                else => {}
             }
         };
         serve(self.listener, Api::new(&self.app), stop).await;
+        self.app.keeper.retire().await;
+        following.abort();
         self.app.store.close().await;
         Ok(Exit::Ok)
     }

@@ -107,6 +107,42 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseTimeError> {
     }
 }
 
+/// Time since the machine started, counted through its sleep; no clock setting moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uptime(Duration);
+
+impl Uptime {
+    /// From the time since the machine started.
+    #[must_use]
+    pub const fn new(since_start: Duration) -> Self {
+        Self(since_start)
+    }
+
+    /// How long ago `earlier` was; nothing when it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment plus `by`.
+    #[must_use]
+    pub const fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+
+    /// Nanoseconds since the machine started; fits for 292 years.
+    #[must_use]
+    pub fn as_nanos(self) -> i64 {
+        i64::try_from(self.0.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// The moment of so many nanoseconds since the machine started.
+    #[must_use]
+    pub fn from_nanos(nanos: i64) -> Self {
+        Self(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
+    }
+}
+
 /// Where `now` comes from: the machine, or a hand in a test.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
@@ -143,6 +179,25 @@ impl Clock {
         }
     }
 
+    /// The time by which ages and leases are counted: a process that was stopped, or a machine that slept, knows for how long.
+    #[must_use]
+    pub fn uptime(&self) -> Uptime {
+        match self {
+            Self::System => {
+                let now = rustix::time::clock_gettime(UPTIME);
+                let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+                Uptime(Duration::new(seconds, nanos))
+            }
+            Self::Manual(ms) => Uptime(Duration::from_millis(u64::try_from(ms.load(Ordering::SeqCst)).unwrap_or(0))),
+        }
+    }
+
+    /// Whether time passes by itself.
+    #[must_use]
+    pub const fn is_system(&self) -> bool {
+        matches!(self, Self::System)
+    }
+
     /// Moves a manual clock forward; a system clock moves itself.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(ms) = self {
@@ -150,6 +205,12 @@ impl Clock {
         }
     }
 }
+
+/// On systems without `CLOCK_BOOTTIME` the monotonic clock goes on in sleep (macOS), or is the best there is.
+#[cfg(target_os = "linux")]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,7 @@ kinds! {
     OfDecision DecisionId "dec";
     OfRequest RequestId "req";
     OfEvent EventId "evt";
+    OfReplica ReplicaId "rep";
 }
 
 /// A typed id: 128 bits in memory, `<prefix>_` + 26 characters everywhere else.

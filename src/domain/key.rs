@@ -92,6 +92,8 @@ pub struct KeySecret {
     pub hint: String,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
+    /// To within a minute.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// What a new key starts with; presets are already expanded.

@@ -54,7 +54,7 @@ pub(super) fn authenticate_key(app: &App, snapshot: &Snapshot, token: Option<&st
     if secret.plane() == Plane::Admin {
         return Err((Refusal::Unknown, None));
     }
-    snapshot.authenticate(app.peppers.candidates(&secret), app.clock.now())
+    snapshot.authenticate(app.peppers.candidates(&secret), app.now())
 }
 
 /// Finds the admin behind a bearer token, in the store: a revoked token opens nothing on any replica.
@@ -82,7 +82,7 @@ pub(super) fn authorize_admin(app: &App, admin: &Admin, action: ManagementAction
 pub(super) fn author(app: &App, admin: &Admin, envelope: &Envelope) -> Author {
     Author {
         actor: Actor::Admin { id: admin.id, role: admin.role },
-        at: app.clock.now(),
+        at: app.now(),
         request_id: Some(envelope.id.to_string()),
         address: envelope.address.map(|address| address.to_string()),
     }

@@ -13,6 +13,7 @@ use super::{
     decision::{DecisionBody, decide, denial, read_request},
     envelope::{Answered, AnsweredAt, Envelope},
     error::{ApiError, Errors},
+    fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::AuthorizeRequest,
     record::{Recording, judgement},
@@ -48,10 +49,18 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
     let recording = Recording::begin(app, EntryPoint::Api, &parts.headers);
     let token = bearer(&parts.headers)?;
     check_json(&parts.headers)?;
+    let at_least = min_revision(&parts.headers)?;
     let bytes = read_body(body, DECISION_LIMIT).await?;
-    let snapshot = app.keeper.current();
-    let mut call = Call { id: DecisionId::new(app.clock.now(), &app.random), found: None, request: None, outcome: None };
-    let answer = call.answer(app, &snapshot, token, &bytes, &envelope.id);
+    let Fresh { snapshot, made: (mut call, mut answer), refused } = fresh(app, at_least, |snapshot| {
+        let mut call = Call { id: DecisionId::new(app.now(), &app.random), found: None, request: None, outcome: None };
+        let answer = call.answer(app, snapshot, token, &bytes, &envelope.id);
+        (call, answer)
+    })
+    .await;
+    if let Some(error) = refused {
+        call.outcome = None;
+        answer = Err(error);
+    }
     if let Some(recording) = recording {
         call.record(recording, app, &snapshot, envelope, &answer);
     }
@@ -75,15 +84,13 @@ impl Call {
         bytes: &Bytes,
         request_id: &str,
     ) -> Result<Response, ApiError> {
-        if !app.keeper.is_ready() {
-            return Err(ApiError::NotReady);
-        }
         let found = authenticate_key(app, snapshot, token).map_err(|(refusal, found)| {
             self.outcome = Some(Outcome::Refused(refusal));
             self.found = found;
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = app.keeper.caller(&found, snapshot);
+        app.keeper.note_use(&caller, &found);
         self.found = Some(found);
         let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
         let decision = decide(app, snapshot, &caller, request)?;

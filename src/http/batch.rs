@@ -13,6 +13,7 @@ use super::{
     decision::{DecisionBody, decide, denial, read_request},
     envelope::{AnsweredAt, Envelope},
     error::{ApiError, Errors},
+    fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::{BatchDecisions, BatchRequest},
     record::{Recording, judgement},
@@ -39,19 +40,26 @@ pub(super) async fn authorize_batch(
     let recording = Recording::begin(&app, EntryPoint::Batch, &parts.headers);
     let token = bearer(&parts.headers)?;
     check_json(&parts.headers)?;
+    let at_least = min_revision(&parts.headers)?;
     let bytes = read_body(body, DECISION_LIMIT).await?;
-    let snapshot = app.keeper.current();
-    let mut batch =
-        Batch { app: &app, snapshot: &snapshot, recording: recording.as_ref(), items: Vec::new(), found: None, refused: None };
-    let answer = batch.answer(token, &bytes);
-    let Batch { items, found, refused, .. } = batch;
+    let Fresh { snapshot, made: (mut answer, items, found, mut refused), refused: too_old } = fresh(&app, at_least, |snapshot| {
+        let mut batch =
+            Batch { app: &app, snapshot, recording: recording.as_ref(), items: Vec::new(), found: None, refused: None };
+        let answer = batch.answer(token, &bytes);
+        (answer, batch.items, batch.found, batch.refused)
+    })
+    .await;
+    if let Some(error) = too_old {
+        refused = None;
+        answer = Err(error);
+    }
     if let Some(recording) = recording {
         let status = answer.as_ref().map_or_else(ApiError::status_code, |_| 200);
         let answer = match &answer {
             Ok(_) => Answer::Batch(items),
             Err(error) => {
                 let outcome = refused.unwrap_or_else(|| Outcome::Rejected(error.fixed_code()));
-                Answer::One(judgement(DecisionId::new(app.clock.now(), &app.random), None, outcome))
+                Answer::One(judgement(DecisionId::new(app.now(), &app.random), None, outcome))
             }
         };
         recording.end(&app, &snapshot, &envelope, status, found.as_ref(), answer);
@@ -71,15 +79,13 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn answer(&mut self, token: Option<&str>, bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
-        if !self.app.keeper.is_ready() {
-            return Err(ApiError::NotReady);
-        }
         let found = authenticate_key(self.app, self.snapshot, token).map_err(|(refusal, found)| {
             self.refused = Some(Outcome::Refused(refusal));
             self.found = found;
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = self.app.keeper.caller(&found, self.snapshot);
+        self.app.keeper.note_use(&caller, &found);
         self.found = Some(found);
         let mut fields = parse_object(bytes)?;
         let requests = fields.list("requests")?.ok_or_else(|| missing("requests"))?;
@@ -92,7 +98,7 @@ impl Batch<'_> {
 
     fn answer_item(&mut self, caller: &Caller, request: Value) -> Value {
         let begun = self.recording.map(Recording::elapsed).unwrap_or_default();
-        let id = DecisionId::new(self.app.clock.now(), &self.app.random);
+        let id = DecisionId::new(self.app.now(), &self.app.random);
         let request = Fields::new(request, "")
             .map_err(|_| ApiError::invalid("requests", "each request must be an object"))
             .and_then(read_request);

@@ -39,7 +39,7 @@ pub(super) fn read_request(mut fields: Fields) -> Result<Request, ApiError> {
 /// Decides a request that may still not fit the schema.
 pub(super) fn decide(app: &App, snapshot: &Snapshot, caller: &Caller, request: &Request) -> Result<Arc<Decision>, ApiError> {
     let engine = &snapshot.policies().engine;
-    let question = engine.read(request, caller, app.clock.now())?;
+    let question = engine.read(request, caller, app.now())?;
     let decision = engine.decide(caller, &question);
     if let Verdict::PolicyError { detail } = &decision.verdict {
         tracing::error!(key = %caller.facts().key, action = request.action, detail, "a decision failed, which denies");

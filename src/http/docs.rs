@@ -19,7 +19,13 @@ const fn explain(code: &'static str, status: &'static str, meaning: &'static str
 }
 
 /// The codes of the product itself, by name.
-pub(super) const EXPLANATIONS: [Explanation; 20] = [
+pub(super) const EXPLANATIONS: [Explanation; 22] = [
+    explain(
+        "BEHIND_REVISION",
+        "503",
+        "The server has not read the revision that `Claviger-Min-Revision` asks for, and did not within half a second.",
+        "Try again after `Retry-After` seconds, or ask the server that answered the write.",
+    ),
     explain(
         "CONFLICT",
         "409",
@@ -72,8 +78,8 @@ pub(super) const EXPLANATIONS: [Explanation; 20] = [
     explain(
         "NOT_READY",
         "503",
-        "The server holds no data that it may decide on yet.",
-        "Try again after `Retry-After` seconds; `/readyz` says when it is ready.",
+        "The server has not read the database's present history yet (it starts, or a backup was restored), or it is stopping.",
+        "Try again after `Retry-After` seconds, on another replica if there is one; `/readyz` says when it is ready.",
     ),
     explain(
         "ORGANIZATION_SUSPENDED",
@@ -105,6 +111,12 @@ pub(super) const EXPLANATIONS: [Explanation; 20] = [
         "413",
         "The body is larger than the call accepts: 64 KiB for decisions, 1 MiB for management calls.",
         "Send less.",
+    ),
+    explain(
+        "STALE_SNAPSHOT",
+        "503",
+        "The server has not reached its database for longer than `consistency.max_staleness`, so it decides nothing.",
+        "Try again after `Retry-After` seconds, on another replica if there is one; see whether the database runs.",
     ),
     explain(
         "STORE_UNAVAILABLE",

@@ -66,6 +66,9 @@ impl Envelope {
             headers.insert(REQUEST_ID, id);
         }
         headers.insert(REVISION, HeaderValue::from(revision));
+        if app.stopping.is_told() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
@@ -76,7 +79,7 @@ impl Envelope {
 fn request_id(app: &AppState, headers: &HeaderMap) -> Arc<str> {
     let fits = |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) && !holds_secret(text);
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits);
-    given.map_or_else(|| RequestId::new(app.clock.now(), &app.random).to_string().into(), Into::into)
+    given.map_or_else(|| RequestId::new(app.now(), &app.random).to_string().into(), Into::into)
 }
 
 /// Whether the caller prefers RFC 9457.

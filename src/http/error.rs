@@ -53,6 +53,10 @@ pub(super) enum ApiError {
     Denied(Box<Denial>),
     Conflict(String),
     NotReady,
+    /// The server was told to stop.
+    Stopping,
+    StaleSnapshot,
+    BehindRevision,
     StoreUnavailable,
     OutcomeUnknown,
     Timeout,
@@ -87,7 +91,12 @@ impl ApiError {
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable { .. } | Self::UnknownPermission { .. } | Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotReady | Self::StoreUnavailable | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady
+            | Self::Stopping
+            | Self::StaleSnapshot
+            | Self::BehindRevision
+            | Self::StoreUnavailable
+            | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -117,7 +126,9 @@ impl ApiError {
             Self::InvalidAdminToken { .. } => "INVALID_ADMIN_TOKEN",
             Self::Forbidden | Self::Denied(_) => "FORBIDDEN",
             Self::Conflict(_) => "CONFLICT",
-            Self::NotReady => "NOT_READY",
+            Self::NotReady | Self::Stopping => "NOT_READY",
+            Self::StaleSnapshot => "STALE_SNAPSHOT",
+            Self::BehindRevision => "BEHIND_REVISION",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Timeout => "REQUEST_TIMEOUT",
@@ -145,7 +156,10 @@ impl ApiError {
             Self::InvalidAdminToken { .. } => "the admin token is missing or not valid".into(),
             Self::Forbidden => "the admin's role does not allow this".into(),
             Self::Denied(denial) => (&*denial.message).into(),
-            Self::NotReady => "the server is not ready to decide".into(),
+            Self::NotReady => "the server has not read the database's present history yet".into(),
+            Self::Stopping => "the server is stopping".into(),
+            Self::StaleSnapshot => "the server has not reached its database for too long to decide".into(),
+            Self::BehindRevision => "the server has not read the revision that `Claviger-Min-Revision` asks for".into(),
             Self::StoreUnavailable => "the database does not answer; nothing was changed".into(),
             Self::OutcomeUnknown => "it is not known whether the change was made; read before you repeat it".into(),
             Self::Timeout => "the request took too long to arrive".into(),
@@ -212,7 +226,7 @@ impl ApiError {
                     if *sent { "Bearer realm=\"claviger\", error=\"invalid_token\"" } else { "Bearer realm=\"claviger\"" };
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
-            Self::NotReady | Self::StoreUnavailable | Self::OutcomeUnknown => {
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -316,7 +330,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(message) => Self::Conflict(message),
             StoreError::ActorGone => Self::InvalidAdminToken { sent: true },
             StoreError::OutcomeUnknown => Self::OutcomeUnknown,
-            StoreError::Unavailable(_) | StoreError::Open(_) => {
+            StoreError::Unavailable(_) | StoreError::Silent | StoreError::Open(_) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a management call found the database unavailable");
                 Self::StoreUnavailable
             }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::{ApiError, ErrorBody},
+    fresh::{Fresh, fresh},
     state::AppState,
 };
 use crate::snapshot::PolicyFailure;
@@ -60,15 +61,18 @@ impl From<&PolicyFailure> for FailureView {
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health", security(()),
     responses((status = 200, body = Ready), (status = 503, body = ErrorBody)))]
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
-    if !app.keeper.is_ready() {
-        return ApiError::NotReady.into_response();
+    if app.stopping.is_told() {
+        return ApiError::Stopping.into_response();
     }
-    let snapshot = app.keeper.current();
+    let Fresh { snapshot, refused, .. } = fresh(&app, None, |_| ()).await;
+    if let Some(error) = refused {
+        return error.into_response();
+    }
     let policies = snapshot.policies();
     let ready = Ready {
         status: "ready",
         revision: snapshot.revision(),
-        snapshot_age_ms: u64::try_from(app.keeper.age().as_millis()).unwrap_or(u64::MAX),
+        snapshot_age_ms: u64::try_from(app.keeper.age_of(&snapshot).unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         policies: ReadyPolicies {
             digest: policies.engine.digest().to_string(),
             loaded_at: policies.loaded_at.to_string(),

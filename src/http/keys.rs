@@ -37,7 +37,7 @@ pub(super) struct KeyWritten {
 
 impl KeyWritten {
     fn new(call: &Call, written: &Written<Key>, secret: Option<&Secret>) -> Self {
-        let key = KeyView::new(&written.value, call.app.clock.now());
+        let key = KeyView::new(&written.value, call.app.now());
         Self { key, secret: secret.map(|secret| secret.expose().to_owned()), revision: written.revision }
     }
 }
@@ -71,7 +71,7 @@ impl CreateKey {
             expires_in: fields.text("expires_in")?,
         };
         fields.finish()?;
-        let expires_at = parse_expiry(body.expires_at.as_deref(), body.expires_in.as_deref(), call.app.clock.now())?;
+        let expires_at = parse_expiry(body.expires_at.as_deref(), body.expires_in.as_deref(), call.app.now())?;
         Ok(NewKey { name: body.name, environment: body.environment, permissions: body.permissions, expires_at })
     }
 }
@@ -124,7 +124,7 @@ pub(super) async fn list_keys(
     let page = query.page(&list)?;
     let org = call.authorize_org(ManagementAction::KeysList, path_id(&org)).await?;
     let listing = call.app.store.list_keys(org.id, page).await?;
-    let now = call.app.clock.now();
+    let now = call.app.now();
     Ok(ListBody::new(&list, &listing, |key| key.id, |key| KeyView::new(key, now)))
 }
 
@@ -144,7 +144,7 @@ async fn authorize_key(call: &Call, action: ManagementAction, id: &str) -> Resul
 pub(super) async fn find_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyView>, ApiError> {
     call.no_fields()?;
     let key = authorize_key(&call, ManagementAction::KeysRead, &key).await?;
-    Ok(Json(KeyView::new(&key, call.app.clock.now())))
+    Ok(Json(KeyView::new(&key, call.app.now())))
 }
 
 /// What `update_key` takes.
@@ -174,7 +174,7 @@ impl UpdateKey {
             expires_in: fields.text("expires_in")?,
         };
         fields.finish()?;
-        let expiry = parse_expiry(body.expires_at.as_deref(), body.expires_in.as_deref(), call.app.clock.now())?;
+        let expiry = parse_expiry(body.expires_at.as_deref(), body.expires_in.as_deref(), call.app.now())?;
         if expiry.is_some() && body.without_expiry {
             return Err(both_expiries());
         }

@@ -71,6 +71,9 @@ impl FromRequest<AppState> for ListCall {
             check_json(&parts.headers)?;
         }
         let bytes = read_body(body, MANAGEMENT_LIMIT).await?;
+        if app.keeper.is_down() {
+            return Err(ApiError::StoreUnavailable);
+        }
         let admin = authenticate_admin(app, &parts.headers).await?;
         let body = if bytes.is_empty() { None } else { Some(parse_object(&bytes)?) };
         let query = read_query(&parts.uri)?;
@@ -127,7 +130,7 @@ impl Call {
         F: FnOnce(AppState, Author) -> W,
         W: Future<Output = Result<Written<T>, StoreError>> + Send + 'static,
     {
-        Ok(self.app.keeper.commit(write(self.app.clone(), self.author())).await?)
+        Ok(self.app.keeper.commit(write(self.app.clone(), self.author())).await?.written)
     }
 }
 

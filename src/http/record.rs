@@ -55,7 +55,7 @@ impl Recording {
             key: found.map(key_facts),
             policy_set: Some(snapshot.policies().engine.digest().clone()),
             revision: snapshot.revision(),
-            snapshot_age: app.keeper.age(),
+            snapshot_age: app.keeper.age_of(snapshot),
             answer,
         });
     }

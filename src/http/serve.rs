@@ -8,6 +8,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::api::Api;
@@ -15,7 +16,9 @@ use super::api::Api;
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(5);
 /// How long requests in flight may take once the server is asked to stop.
-pub const DRAIN: Duration = Duration::from_secs(20);
+pub const DRAIN: Duration = Duration::from_secs(15);
+/// How long a connection may be silent before its peer is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_mins(1);
 /// A request's line and headers together.
 const HEAD_BYTES: usize = 32 * 1024;
 
@@ -46,6 +49,11 @@ pub async fn serve(listener: TcpListener, api: Api, stop: impl Future<Output = (
 fn connect(stream: TcpStream, peer: SocketAddr, api: Api, graceful: &GracefulShutdown) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
+    }
+    // A peer that vanished without a word holds no connection for ever.
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6);
+    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+        tracing::debug!(%error, "a connection has no keepalive");
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let api = api.clone();

@@ -1,6 +1,6 @@
 //! What no request can bring about from outside: a panic, and each error that there is.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request, routing::get};
 use http_body_util::BodyExt;
@@ -15,7 +15,9 @@ use crate::{
     domain::{
         clock::Clock,
         decision::BadRequest,
+        id::ReplicaId,
         random::Random,
+        replica::Presence,
         secret::{Peppers, SecretPrefix},
     },
     policy::{Engine, Settings, shipped},
@@ -45,6 +47,9 @@ fn errors() -> Vec<ApiError> {
         ApiError::Denied(Box::new(bad("POLICY_ERROR"))),
         ApiError::Conflict(text()),
         ApiError::NotReady,
+        ApiError::Stopping,
+        ApiError::StaleSnapshot,
+        ApiError::BehindRevision,
         ApiError::StoreUnavailable,
         ApiError::OutcomeUnknown,
         ApiError::Timeout,
@@ -68,6 +73,9 @@ fn errors() -> Vec<ApiError> {
             | ApiError::Denied(_)
             | ApiError::Conflict(_)
             | ApiError::NotReady
+            | ApiError::Stopping
+            | ApiError::StaleSnapshot
+            | ApiError::BehindRevision
             | ApiError::StoreUnavailable
             | ApiError::OutcomeUnknown
             | ApiError::Timeout
@@ -98,9 +106,11 @@ async fn app(directory: &tempfile::TempDir) -> AppState {
     let store = Store::open(&DatabaseConfig { url }, random.clone()).await.unwrap();
     store.migrate().await.unwrap();
     let engine = Engine::load(&shipped(), &Settings::default()).unwrap();
-    let keeper: Arc<Keeper> = Keeper::open(store.clone(), engine, clock.clone(), random.clone()).await.unwrap();
+    let id = ReplicaId::new(clock.now(), &random);
+    let presence = Presence { id, address: String::new(), version: String::new(), max_staleness: Duration::from_mins(1) };
+    let keeper: Arc<Keeper> = Keeper::open(store.clone(), engine, presence, clock.clone(), random.clone()).await.unwrap();
     let (prefix, peppers, recorder) = (SecretPrefix::default(), Peppers::default(), Recorder::off());
-    AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder })
+    AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping: Stopping::default() })
 }
 
 #[tokio::test]

@@ -73,6 +73,8 @@ pub struct KeyView {
     disabled_at: Option<String>,
     revoked_at: Option<String>,
     revocation_reason: Option<String>,
+    /// To within a minute.
+    last_used_at: Option<String>,
     /// Oldest first; during a rotation two of them are live.
     secrets: Vec<SecretView>,
 }
@@ -86,6 +88,8 @@ pub(super) struct SecretView {
     hint: String,
     created_at: String,
     expires_at: Option<String>,
+    /// To within a minute.
+    last_used_at: Option<String>,
 }
 
 impl SecretView {
@@ -95,6 +99,7 @@ impl SecretView {
             hint: secret.hint.clone(),
             created_at: secret.created_at.to_string(),
             expires_at: text(secret.expires_at),
+            last_used_at: text(secret.last_used_at),
         }
     }
 }
@@ -116,6 +121,7 @@ impl KeyView {
             disabled_at: text(key.disabled_at),
             revoked_at: text(key.revocation.as_ref().map(|revocation| revocation.at)),
             revocation_reason: key.revocation.as_ref().and_then(|revocation| Some(revocation.reason.as_ref()?.to_string())),
+            last_used_at: text(key.secrets.iter().filter_map(|secret| secret.last_used_at).max()),
             secrets: key.secrets.iter().map(SecretView::new).collect(),
         }
     }

@@ -13,13 +13,17 @@ use super::{
     auth::{authenticate_key, bearer},
     envelope::AnsweredAt,
     error::{ApiError, Errors},
-    state::AppState,
+    fresh::{Fresh, fresh, min_revision},
+    state::{App, AppState},
 };
-use crate::domain::{
-    decision::Request,
-    id::{KeyId, OrgId},
-    key::Environment,
-    permission::Permission,
+use crate::{
+    domain::{
+        decision::Request,
+        id::{KeyId, OrgId},
+        key::Environment,
+        permission::Permission,
+    },
+    snapshot::Snapshot,
 };
 
 /// A key about itself.
@@ -58,31 +62,36 @@ struct WhoAmIOrg {
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "decisions", responses((status = 200, body = WhoAmI), Errors))]
 pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) -> Result<impl IntoResponse, ApiError> {
     let token = bearer(request.headers())?;
-    if !app.keeper.is_ready() {
-        return Err(ApiError::NotReady);
+    let at_least = min_revision(request.headers())?;
+    let Fresh { snapshot, made, refused } = fresh(&app, at_least, |snapshot| WhoAmI::of(&app, snapshot, token)).await;
+    let answer = refused.map_or(made, Err)?;
+    Ok((Extension(AnsweredAt(snapshot.revision())), Json(answer)))
+}
+
+impl WhoAmI {
+    fn of(app: &App, snapshot: &Snapshot, token: Option<&str>) -> Result<Self, ApiError> {
+        let found = authenticate_key(app, snapshot, token).map_err(|_| ApiError::InvalidApiKey { sent: token.is_some() })?;
+        let caller = app.keeper.caller(&found, snapshot);
+        app.keeper.note_use(&caller, &found);
+        let engine = &snapshot.policies().engine;
+        let now = app.now();
+        let allowed = |name: &Permission| {
+            let request = Request { action: name.to_string(), resource: None, context: Map::new() };
+            engine.read(&request, &caller, now).is_ok_and(|question| engine.decide(&caller, &question).is_allow())
+        };
+        let permissions = engine.permissions().iter().map(|info| info.name.clone()).filter(allowed).collect();
+        let (key, org) = (&found.key, &found.org);
+        Ok(Self {
+            key: WhoAmIKey {
+                id: key.id,
+                name: key.name.clone(),
+                environment: key.environment,
+                permissions: key.permissions.to_vec(),
+                created_at: key.created_at.to_string(),
+                expires_at: key.expires_at.map(|at| at.to_string()),
+            },
+            org: WhoAmIOrg { id: org.id, name: org.name.to_string(), suspended: org.suspended },
+            permissions,
+        })
     }
-    let snapshot = app.keeper.current();
-    let found = authenticate_key(&app, &snapshot, token).map_err(|_| ApiError::InvalidApiKey { sent: token.is_some() })?;
-    let caller = app.keeper.caller(&found, &snapshot);
-    let engine = &snapshot.policies().engine;
-    let now = app.clock.now();
-    let allowed = |name: &Permission| {
-        let request = Request { action: name.to_string(), resource: None, context: Map::new() };
-        engine.read(&request, &caller, now).is_ok_and(|question| engine.decide(&caller, &question).is_allow())
-    };
-    let permissions = engine.permissions().iter().map(|info| info.name.clone()).filter(allowed).collect();
-    let (key, org) = (&found.key, &found.org);
-    let body = WhoAmI {
-        key: WhoAmIKey {
-            id: key.id,
-            name: key.name.clone(),
-            environment: key.environment,
-            permissions: key.permissions.to_vec(),
-            created_at: key.created_at.to_string(),
-            expires_at: key.expires_at.map(|at| at.to_string()),
-        },
-        org: WhoAmIOrg { id: org.id, name: org.name.to_string(), suspended: org.suspended },
-        permissions,
-    };
-    Ok((Extension(AnsweredAt(snapshot.revision())), Json(body)))
 }

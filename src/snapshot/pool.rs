@@ -3,14 +3,23 @@
 //! It holds no answer and has no lifetime: an entry is used only while the very key row, org row and policy set that it was
 //! built from are the ones of the request's snapshot.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use quick_cache::sync::Cache;
 use serde_json::{json, value::RawValue};
 
 use super::{Found, KeyRow, OrgRow, Policies};
 use crate::{
-    domain::id::KeyId,
+    domain::{
+        clock::Timestamp,
+        id::{KeyId, SecretId},
+    },
     policy::{Facts, Principal},
 };
 
@@ -24,6 +33,8 @@ pub struct Caller {
     org: Arc<OrgRow>,
     policies: Arc<Policies>,
     principal: Principal,
+    /// Which use was noted last, see [`Caller::is_new_use`].
+    noted: AtomicU64,
     /// `{"id":…,"name":…,"environment":…}`
     pub key_json: Box<RawValue>,
     /// `{"id":…,"name":…}`
@@ -60,7 +71,17 @@ impl Caller {
             key: key.clone(),
             org: org.clone(),
             policies: policies.clone(),
+            noted: AtomicU64::new(0),
         }
+    }
+
+    /// Whether this use of a secret is worth noting: the last one that was is of another second, or of another secret.
+    pub(super) fn is_new_use(&self, secret: SecretId, at: Timestamp) -> bool {
+        // The low bits of an id are random; one use in four billion that is taken for another's costs a second of precision.
+        let id = u64::try_from(secret.as_u128() & 0xffff_ffff).unwrap_or(0);
+        let second = u64::try_from(at.as_millis() / 1_000).unwrap_or(0) & 0xffff_ffff;
+        let this = id << 32 | second;
+        self.noted.load(Ordering::Relaxed) != this && self.noted.swap(this, Ordering::Relaxed) != this
     }
 
     fn is_of(&self, found: &Found, policies: &Arc<Policies>) -> bool {

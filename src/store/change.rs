@@ -20,8 +20,10 @@ pub enum Changes {
     UpToDate,
     /// The changed rows as they are at `head`: orgs before keys, each once.
     Apply { head: Head, facts: Vec<Fact> },
-    /// The history is another one, or too much happened: load everything anew.
+    /// Too much happened, or something that this program does not know: load everything anew.
     Reload,
+    /// The database has another history than the one that `applied` belongs to.
+    Diverged,
 }
 
 /// More changes than this are slower to fetch by id than a load is.
@@ -70,7 +72,10 @@ impl Tx {
         }
         let ahead = head.revision.saturating_sub(applied.revision);
         let continues = ahead > 0 && head.epoch == applied.epoch && self.tag(applied.revision).await? == applied.tag;
-        if !continues || ahead > MOST_CHANGES {
+        if !continues {
+            return Ok(Changes::Diverged);
+        }
+        if ahead > MOST_CHANGES {
             return Ok(Changes::Reload);
         }
         let Some(changed) = self.changed(applied.revision, ahead).await? else { return Ok(Changes::Reload) };

@@ -19,6 +19,9 @@ pub enum StoreError {
     ActorGone,
     #[error("the database cannot be used")]
     Unavailable(#[source] sqlx::Error),
+    /// It took the question and gave no answer.
+    #[error("the database does not answer")]
+    Silent,
     /// The connection broke during COMMIT: the write may or may not have happened.
     #[error("the database did not say whether the write was committed")]
     OutcomeUnknown,

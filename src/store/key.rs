@@ -67,7 +67,13 @@ impl Store {
         let mut write = self.begin(author).await?;
         let owner = write.tx.find_org(org).await?.ok_or(StoreError::NotFound)?;
         refuse_deleted(&owner)?;
-        let first = KeySecret { id: write.mint(), hint: secret.hint.clone(), created_at: author.at, expires_at: None };
+        let first = KeySecret {
+            id: write.mint(),
+            hint: secret.hint.clone(),
+            created_at: author.at,
+            expires_at: None,
+            last_used_at: None,
+        };
         let key = Key {
             id: write.mint(),
             org,

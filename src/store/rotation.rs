@@ -46,7 +46,7 @@ impl Store {
 
     fn mint_secret(&self, author: &Author, secret: &SealedSecret) -> KeySecret {
         let id = SecretId::new(author.at, &self.random);
-        KeySecret { id, hint: secret.hint.clone(), created_at: author.at, expires_at: None }
+        KeySecret { id, hint: secret.hint.clone(), created_at: author.at, expires_at: None, last_used_at: None }
     }
 }
 

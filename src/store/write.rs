@@ -30,6 +30,9 @@ pub(super) const ORG: &str = "org";
 pub(super) const KEY: &str = "key";
 pub(super) const ADMIN: &str = "admin";
 
+/// Where Postgres announces writes.
+pub(super) const CHANNEL: &str = "claviger";
+
 /// What a write did, for the audit row and the change row.
 pub(super) struct Event<'a> {
     /// `org.suspend`, `key.rotate`, …
@@ -137,8 +140,8 @@ impl Tx {
     /// Wakes the followers on Postgres when the transaction commits. The number is a hint; the poll is the truth.
     async fn notify(&mut self, revision: i64) -> Result<(), StoreError> {
         if let Self::Postgres(tx) = self {
-            const NOTIFY: &str = "SELECT pg_notify('claviger', $1)";
-            sqlx::query(NOTIFY).bind(revision.to_string()).execute(&mut **tx).await?;
+            const NOTIFY: &str = "SELECT pg_notify($1, $2)";
+            sqlx::query(NOTIFY).bind(CHANNEL).bind(revision.to_string()).execute(&mut **tx).await?;
         }
         Ok(())
     }

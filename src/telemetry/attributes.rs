@@ -1,5 +1,7 @@
 //! A record as attributes: the one place that names them, for spans and log lines alike.
 
+use std::time::Duration;
+
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::{
@@ -33,8 +35,9 @@ pub(super) fn of_origin(record: &DecisionRecord) -> [KeyValue; 2] {
 
 /// The facts that every decision of the call was made on.
 pub(super) fn of_facts(record: &DecisionRecord) -> Vec<KeyValue> {
-    let age = i64::try_from(record.snapshot_age.as_millis()).unwrap_or(i64::MAX);
-    let mut all = vec![KeyValue::new(names::REVISION, record.revision), KeyValue::new(names::SNAPSHOT_AGE_MS, age)];
+    let millis = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let mut all = vec![KeyValue::new(names::REVISION, record.revision)];
+    all.extend(record.snapshot_age.map(|age| KeyValue::new(names::SNAPSHOT_AGE_MS, millis(age))));
     all.extend(record.policy_set.clone().map(|digest| KeyValue::new(names::POLICY_SET, digest)));
     all.extend(record.key.iter().flat_map(of_key));
     all

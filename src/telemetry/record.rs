@@ -35,7 +35,8 @@ pub struct DecisionRecord {
     /// Digest of the policies in force; `None` while none are loaded.
     pub policy_set: Option<Arc<str>>,
     pub revision: i64,
-    pub snapshot_age: Duration,
+    /// `None`: the snapshot was not of the database's present history.
+    pub snapshot_age: Option<Duration>,
     pub answer: Answer,
 }
 

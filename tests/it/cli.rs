@@ -55,7 +55,7 @@ impl Shell {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(self.path(), arguments);
-        command.env("CLAVIGER_DATABASE__URL", &self.url);
+        command.env("CLAVIGER_DATABASE__URL", &self.url).env("CLAVIGER_HTTP__SHUTDOWN_DELAY", "0s");
         command
     }
 

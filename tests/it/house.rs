@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 8] = [
     ("telemetry", &["domain"], &["axum", "sqlx::", "cedar_policy"]),
     ("snapshot", &["domain", "policy", "store"], &["axum", "sqlx", "cedar_policy"]),
     ("http", &["domain", "policy", "store", "snapshot", "telemetry"], &["sqlx", "cedar_policy", "std::fs"]),
-    ("config", &["domain", "policy", "store", "telemetry"], &["tokio", "axum", "sqlx", "cedar_policy"]),
+    ("config", &["domain", "policy", "store", "snapshot", "telemetry"], &["tokio", "axum", "sqlx", "cedar_policy"]),
     ("cli", &["domain", "policy", "store", "snapshot", "http", "config", "telemetry"], &["sqlx"]),
 ];
 

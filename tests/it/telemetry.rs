@@ -80,7 +80,7 @@ fn record(answer: Answer) -> DecisionRecord {
         }),
         policy_set: Some("sha256:0123".into()),
         revision: 42,
-        snapshot_age: Duration::from_millis(120),
+        snapshot_age: Some(Duration::from_millis(120)),
         answer,
     }
 }

@@ -22,10 +22,10 @@ macro_rules! select_key {
         concat!(
             "SELECT k.id, k.org_id, k.name, k.environment, k.permissions, k.created_at, k.updated_at, k.expires_at, \
              k.disabled_at, k.revoked_at, k.revocation_reason, s.id AS secret_id, s.hint AS secret_hint, \
-             s.created_at AS secret_created_at, s.expires_at AS secret_expires_at \
+             s.created_at AS secret_created_at, s.expires_at AS secret_expires_at, u.last_used_at AS secret_last_used_at \
              FROM ",
             $from,
-            " LEFT JOIN secret s ON s.key_id = k.id ORDER BY k.id, s.revision"
+            " LEFT JOIN secret s ON s.key_id = k.id LEFT JOIN secret_use u ON u.secret_id = s.id ORDER BY k.id, s.revision"
         )
     };
 }
@@ -52,6 +52,7 @@ pub(super) struct KeyRow {
     secret_hint: Option<String>,
     secret_created_at: Option<Moment>,
     secret_expires_at: Option<Moment>,
+    secret_last_used_at: Option<Moment>,
 }
 
 impl TryFrom<KeyRow> for Key {
@@ -69,6 +70,7 @@ impl TryFrom<KeyRow> for Key {
                 hint: required(row.secret_hint, "secret.hint")?,
                 created_at: required(row.secret_created_at, "secret.created_at")?.0,
                 expires_at: row.secret_expires_at.map(|at| at.0),
+                last_used_at: row.secret_last_used_at.map(|at| at.0),
             }),
         };
         Ok(Self {

@@ -55,7 +55,7 @@ impl Place {
         let (policies, schema) = (text(&policies), text(&schema));
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--policies", &policies, "--schema", &schema];
         let mut command = command(self.path(), &[&arguments, more].concat());
-        command.env("CLAVIGER_DATABASE__URL", &self.url);
+        command.env("CLAVIGER_DATABASE__URL", &self.url).env("CLAVIGER_HTTP__SHUTDOWN_DELAY", "0s");
         command
     }
 

@@ -40,8 +40,8 @@ async fn a_key_is_made_shown_once_read_and_listed() {
             "id": id, "org_id": org.id, "name": "CI", "environment": "test", "state": "active",
             "permissions": ["credits:read", "jobs:read", "results:read", "scan:create"],
             "created_at": now, "updated_at": now, "expires_at": "2027-02-22T04:30:26.000Z",
-            "disabled_at": null, "revoked_at": null, "revocation_reason": null,
-            "secrets": [{ "id": key["secrets"][0]["id"], "hint": hint, "created_at": now, "expires_at": null }],
+            "disabled_at": null, "revoked_at": null, "revocation_reason": null, "last_used_at": null,
+            "secrets": [{ "id": key["secrets"][0]["id"], "hint": hint, "created_at": now, "expires_at": null, "last_used_at": null }],
         });
         assert_eq!(made, json!({ "key": expected, "secret": secret, "revision": app.revision().await }));
         app.bearer(secret).authorize("scan:create").await.expect(200);

@@ -59,7 +59,7 @@ async fn a_follower_among_writers_never_misses_a_change() {
         while seen.len() < 50 {
             match bed.store.changes_since(&head).await.unwrap() {
                 Changes::UpToDate => tokio::task::yield_now().await,
-                Changes::Reload => panic!("nothing calls for a reload"),
+                Changes::Reload | Changes::Diverged => panic!("nothing calls for a reload"),
                 Changes::Apply { head: next, facts } => {
                     let keys = facts.iter().filter_map(|fact| if let Fact::Key(key) = fact { Some(key) } else { None });
                     let keys: Vec<_> = keys.collect();

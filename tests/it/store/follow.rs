@@ -27,6 +27,10 @@ async fn reloads(bed: &Bed, since: &Head) -> bool {
     bed.store.changes_since(since).await.unwrap() == Changes::Reload
 }
 
+async fn diverged(bed: &Bed, since: &Head) -> bool {
+    bed.store.changes_since(since).await.unwrap() == Changes::Diverged
+}
+
 fn the_key(facts: &[Fact]) -> &KeyFacts {
     let keys: Vec<_> = facts.iter().filter_map(|fact| if let Fact::Key(key) = fact { Some(key) } else { None }).collect();
     assert_eq!(keys.len(), 1, "{facts:?}");
@@ -163,19 +167,19 @@ async fn a_change_of_an_admin_moves_the_head_and_no_fact() {
 }
 
 #[tokio::test]
-async fn another_history_means_a_reload() {
+async fn another_history_is_told_from_a_gap() {
     on_both_engines(|bed| async move {
         bed.org("a").await;
         bed.org("b").await;
         let head = bed.store.head().await.unwrap();
         let other = "0".repeat(32);
-        assert!(reloads(&bed, &Head { epoch: other.clone(), ..head.clone() }).await);
-        assert!(reloads(&bed, &Head { epoch: other.clone(), revision: 1, ..head.clone() }).await);
-        assert!(reloads(&bed, &Head { epoch: other.clone(), revision: 0, tag: None }).await);
-        assert!(reloads(&bed, &Head { revision: 3, ..head.clone() }).await);
-        assert!(reloads(&bed, &Head { tag: Some(other.clone()), ..head.clone() }).await);
-        assert!(reloads(&bed, &Head { revision: 1, tag: Some(other), ..head.clone() }).await);
-        assert!(reloads(&bed, &Head { revision: 1, tag: None, ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { epoch: other.clone(), ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { epoch: other.clone(), revision: 1, ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { epoch: other.clone(), revision: 0, tag: None }).await);
+        assert!(diverged(&bed, &Head { revision: 3, ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { tag: Some(other.clone()), ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { revision: 1, tag: Some(other), ..head.clone() }).await);
+        assert!(diverged(&bed, &Head { revision: 1, tag: None, ..head.clone() }).await);
         assert!(reloads(&bed, &Head { revision: i64::MIN, tag: None, ..head }).await);
     })
     .await;

@@ -7,13 +7,14 @@ use claviger::{
         admin::{Admin, NewAdmin, Role},
         audit::Author,
         clock::Clock,
-        id::OrgId,
+        id::{OrgId, ReplicaId},
         key::{Environment, Key, NewKey},
         org::{NewOrg, Org},
         random::Random,
+        replica::Presence,
         secret::{Peppers, Plane, Secret, SecretPrefix},
     },
-    http::{Api, App, AppState},
+    http::{Api, App, AppState, Stopping},
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
@@ -50,6 +51,12 @@ pub(crate) fn shipped_and(policies: &str, schema: &str) -> PolicyFiles {
         }
     }
     PolicyFiles::new(files)
+}
+
+/// A replica with the usual lease.
+pub(crate) fn presence(address: &str, random: &Random) -> Presence {
+    let id = ReplicaId::new(Clock::System.now(), random);
+    Presence { id, address: address.to_owned(), version: "0.0.0".to_owned(), max_staleness: Duration::from_mins(1) }
 }
 
 /// A server without a socket.
@@ -98,9 +105,10 @@ impl TestApp {
         let store = Store::open(&config(&url), random.clone()).await.unwrap();
         store.migrate().await.unwrap();
         let engine = Engine::load(&setup.files, &Settings::default()).unwrap();
-        let keeper = Keeper::open(store.clone(), engine, clock.clone(), random.clone()).await.unwrap();
+        let presence = presence("in the test", &random);
+        let keeper = Keeper::open(store.clone(), engine, presence, clock.clone(), random.clone()).await.unwrap();
         let (prefix, peppers, recorder) = (SecretPrefix::default(), setup.peppers, setup.recorder);
-        let state = AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder });
+        let state = AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping: Stopping::default() });
         let api = Api::new(&state);
         let mut app = Self { state, api, url, owner: String::new(), _directory: directory };
         app.owner = app.new_admin(Role::Owner).await.1;
@@ -181,7 +189,7 @@ impl TestApp {
         W: Future<Output = Result<Written<T>, StoreError>> + Send + 'static,
     {
         let author = Author::command_line(self.state.clock.now());
-        self.state.keeper.commit(write(self.state.store.clone(), author)).await.unwrap().value
+        self.state.keeper.commit(write(self.state.store.clone(), author)).await.unwrap().written.value
     }
 
     /// Runs SQL past the store, as an operator or an intruder would.

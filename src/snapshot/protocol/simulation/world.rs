@@ -1,0 +1,541 @@
+//! The simulated world: time, messages, faults, and what must never be seen.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    time::Duration,
+};
+
+use crate::{
+    domain::{
+        clock::{Timestamp, Uptime},
+        id::ReplicaId,
+        random::Random,
+        replica::{Presence, Replica},
+    },
+    snapshot::{
+        protocol::{Admission, Fence, Progress, Step, admit},
+        reaper::Reaper,
+    },
+    store::{Head, Poll},
+};
+
+const REPLICAS: usize = 3;
+const LENGTH_MS: u64 = 60_000;
+const LONGEST_LEASE: u64 = 7;
+/// Clocks tick to the millisecond here, so a bound may be missed by one.
+const TICK: Duration = Duration::from_millis(1);
+
+/// One history of writes: which write made each revision, and under which tag.
+#[derive(Clone)]
+struct History {
+    epoch: String,
+    writes: Vec<(usize, String)>,
+    replicas: BTreeMap<ReplicaId, Replica>,
+}
+
+impl History {
+    fn revision(&self) -> i64 {
+        i64::try_from(self.writes.len()).unwrap()
+    }
+
+    fn tag(&self, revision: i64) -> Option<String> {
+        let index = usize::try_from(revision).unwrap().checked_sub(1)?;
+        self.writes.get(index).map(|(_, tag)| tag.clone())
+    }
+
+    fn head(&self) -> Head {
+        Head { revision: self.revision(), epoch: self.epoch.clone(), tag: self.tag(self.revision()) }
+    }
+}
+
+/// What a replica asks of the database.
+#[derive(Clone)]
+enum Question {
+    Register,
+    Load,
+    CatchUp(Head),
+    Poll { sent: Uptime, acked: Head },
+    List,
+    Reap(ReplicaId, Timestamp),
+}
+
+enum Answer {
+    Registered,
+    /// The whole state: which writes are in force.
+    State(Head, Vec<usize>),
+    Diverged,
+    Polled { sent: Uptime, acked: Head, poll: Poll },
+    Listed { epoch: String, replicas: Vec<Replica> },
+}
+
+enum Event {
+    /// The replica looks at what it should do next.
+    Tick { process: u64 },
+    Arrive { process: u64, number: u64, question: Question },
+    Reply { process: u64, number: u64, answer: Answer },
+    /// Nobody waits for this answer any longer.
+    GiveUp { process: u64, number: u64 },
+    /// Somebody asks the replica for a decision; `refreshed`: for the second time.
+    Decide { at: usize, refreshed: bool },
+    /// Somebody writes by way of the replica.
+    Write { at: usize },
+    Watch { process: u64 },
+    Fault,
+}
+
+/// A replica's process.
+struct Process {
+    /// Unique for each start.
+    number: u64,
+    presence: Presence,
+    progress: Progress,
+    /// Which writes its snapshot holds.
+    snapshot: Vec<usize>,
+    stopped_until: u64,
+    cut_until: u64,
+    /// The question that it waits for: the follower's, and the watcher's.
+    asked: u64,
+    listed: u64,
+    down: bool,
+    reaper: Reaper,
+    /// Writes that somebody waits for to be everywhere.
+    fences: Vec<(usize, Fence)>,
+}
+
+/// A write that was answered with 2xx.
+struct Done {
+    committed: u64,
+    answered_by: u64,
+    everywhere: bool,
+}
+
+pub(super) struct World {
+    random: Random,
+    calm: bool,
+    now: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, Event>,
+    count: u64,
+    database: History,
+    backup: History,
+    database_down_until: u64,
+    clock_offset: i64,
+    processes: Vec<Process>,
+    writes: Vec<Done>,
+    violation: Option<String>,
+    pub(super) decisions: usize,
+    pub(super) refused: usize,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        Self::with(seed, false)
+    }
+
+    pub(super) fn calm(seed: u64) -> Self {
+        Self::with(seed, true)
+    }
+
+    fn with(seed: u64, calm: bool) -> Self {
+        let database = History { epoch: "first".to_owned(), writes: Vec::new(), replicas: BTreeMap::new() };
+        let mut world = Self {
+            random: Random::seeded(seed),
+            calm,
+            now: 0,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            count: 0,
+            backup: database.clone(),
+            database,
+            database_down_until: 0,
+            clock_offset: 0,
+            processes: Vec::new(),
+            writes: Vec::new(),
+            violation: None,
+            decisions: 0,
+            refused: 0,
+        };
+        for at in 0..REPLICAS {
+            let process = world.start();
+            world.processes.push(process);
+            world.schedule(3_000, Event::Decide { at, refreshed: false });
+            world.schedule(3_000 + 500 * at as u64, Event::Write { at });
+        }
+        world.schedule(4_000, Event::Fault);
+        world
+    }
+
+    pub(super) fn propagated(&self) -> usize {
+        self.writes.iter().filter(|write| write.everywhere).count()
+    }
+
+    /// Runs to the end, or to the first thing that must not be seen.
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        while let Some(Reverse((at, number))) = self.queue.pop() {
+            if at > LENGTH_MS {
+                break;
+            }
+            self.now = at;
+            if let Some(event) = self.events.remove(&number) {
+                self.happen(event);
+            }
+            if let Some(violation) = self.violation.take() {
+                return Err(format!("at {at} ms: {violation}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.random.fill(&mut bytes);
+        u64::from_be_bytes(bytes) % bound
+    }
+
+    fn uptime(&self) -> Uptime {
+        Uptime::new(Duration::from_millis(self.now))
+    }
+
+    fn schedule(&mut self, delay: u64, event: Event) {
+        self.count += 1;
+        self.queue.push(Reverse((self.now + delay, self.count)));
+        self.events.insert(self.count, event);
+    }
+
+    fn start(&mut self) -> Process {
+        self.count += 1;
+        let number = self.count;
+        let max_staleness = Duration::from_secs(2 + self.below(LONGEST_LEASE - 1));
+        let id = ReplicaId::new(Timestamp::from_millis(0), &self.random);
+        let presence = Presence { id, address: String::new(), version: String::new(), max_staleness };
+        let first = self.below(250);
+        self.schedule(first, Event::Tick { process: number });
+        self.schedule(first + 50, Event::Watch { process: number });
+        Process {
+            number,
+            presence,
+            progress: Progress::new(true),
+            snapshot: Vec::new(),
+            stopped_until: 0,
+            cut_until: 0,
+            asked: 0,
+            listed: 0,
+            down: false,
+            reaper: Reaper::default(),
+            fences: Vec::new(),
+        }
+    }
+
+    /// The lease that a restore leaves for replicas that it does not know of.
+    fn unknown(&self) -> Replica {
+        let id = ReplicaId::new(Timestamp::from_millis(0), &self.random);
+        let max_staleness = Duration::from_secs(LONGEST_LEASE);
+        let presence = Presence { id, address: String::new(), version: String::new(), max_staleness };
+        let at = Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset);
+        Replica { presence, policy_set: String::new(), acked_revision: None, started_at: at, seen_at: at }
+    }
+
+    /// Where a process is, unless it died meanwhile. What meets a stopped one waits until it goes on.
+    fn index(&self, process: u64) -> Option<usize> {
+        self.processes.iter().position(|known| known.number == process)
+    }
+
+    fn happen(&mut self, event: Event) {
+        let meets = match &event {
+            Event::Tick { process } | Event::Watch { process } | Event::Reply { process, .. } | Event::GiveUp { process, .. } => {
+                let Some(at) = self.index(*process) else { return };
+                Some(at)
+            }
+            Event::Decide { at, .. } | Event::Write { at } => Some(*at),
+            Event::Arrive { .. } | Event::Fault => None,
+        };
+        if let Some(at) = meets
+            && self.processes[at].stopped_until > self.now
+        {
+            // In any order: what waited for it is all there at once when it goes on.
+            let delay = self.processes[at].stopped_until - self.now + self.below(2);
+            return self.schedule(delay, event);
+        }
+        match event {
+            Event::Tick { process } => self.tick(process),
+            Event::Arrive { process, number, question } => self.arrive(process, number, question),
+            Event::Reply { process, number, answer } => self.reply(process, number, answer),
+            Event::GiveUp { process, number } => self.give_up(process, number),
+            Event::Decide { at, refreshed } => self.decide(at, refreshed),
+            Event::Write { at } => self.write(at),
+            Event::Watch { process } => self.watch(process),
+            Event::Fault => self.fault(),
+        }
+    }
+
+    /// How long a message is on its way; `None`: for ever.
+    fn way(&self) -> Option<u64> {
+        if self.calm {
+            return Some(1 + self.below(10));
+        }
+        match self.below(50) {
+            0 => None,
+            1..=4 => Some(self.below(4_000)),
+            _ => Some(1 + self.below(30)),
+        }
+    }
+
+    fn reachable(&self, at: usize) -> bool {
+        self.processes[at].cut_until <= self.now && self.database_down_until <= self.now
+    }
+
+    fn ask(&mut self, process: u64, question: Question) -> u64 {
+        self.count += 1;
+        let number = self.count;
+        if let (Some(at), Some(way)) = (self.index(process), self.way())
+            && self.processes[at].cut_until <= self.now
+        {
+            self.schedule(way, Event::Arrive { process, number, question });
+        }
+        self.schedule(1_000, Event::GiveUp { process, number });
+        number
+    }
+
+    fn tick(&mut self, process: u64) {
+        let Some(at) = self.index(process) else { return };
+        let replica = &self.processes[at];
+        let question = match replica.progress.step() {
+            Step::Register => Question::Register,
+            Step::Load => Question::Load,
+            Step::CatchUp => Question::CatchUp(replica.progress.applied().unwrap().clone()),
+            Step::Poll => Question::Poll { sent: self.uptime(), acked: replica.progress.applied().unwrap().clone() },
+        };
+        let number = self.ask(process, question);
+        self.processes[at].asked = number;
+    }
+
+    /// The database does what it is asked, in one moment.
+    fn arrive(&mut self, process: u64, number: u64, question: Question) {
+        // The sender may be dead by now; what it sent arrives all the same.
+        let at = self.index(process);
+        if self.database_down_until > self.now || at.is_some_and(|at| self.processes[at].cut_until > self.now) {
+            return;
+        }
+        let seen_at = Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset);
+        let presence = at.map(|at| self.processes[at].presence.clone());
+        let database = &mut self.database;
+        let everything = |history: &History| history.writes.iter().map(|(write, _)| *write).collect();
+        let answer = match question {
+            Question::Register => {
+                let Some(presence) = presence else { return };
+                let policy_set = String::new();
+                let row = Replica { presence, policy_set, acked_revision: None, started_at: seen_at, seen_at };
+                database.replicas.insert(row.presence.id, row);
+                Answer::Registered
+            }
+            Question::Load => Answer::State(database.head(), everything(database)),
+            Question::CatchUp(since) => {
+                let continues = since.epoch == database.epoch
+                    && since.revision <= database.revision()
+                    && database.tag(since.revision) == since.tag;
+                if continues { Answer::State(database.head(), everything(database)) } else { Answer::Diverged }
+            }
+            Question::Poll { sent, acked } => {
+                let (revision, epoch, tag) = (database.revision(), database.epoch.clone(), database.tag(acked.revision));
+                let row = presence.and_then(|presence| database.replicas.get_mut(&presence.id));
+                let poll = match row {
+                    None => Poll::Unregistered,
+                    Some(row) => {
+                        let known = epoch == acked.epoch && tag == acked.tag;
+                        (row.acked_revision, row.seen_at) = (known.then_some(acked.revision), seen_at);
+                        Poll::Seen { revision, epoch, tag, clock: None }
+                    }
+                };
+                Answer::Polled { sent, acked, poll }
+            }
+            Question::List => {
+                Answer::Listed { epoch: database.epoch.clone(), replicas: database.replicas.values().cloned().collect() }
+            }
+            Question::Reap(id, seen_at) => {
+                if database.replicas.get(&id).is_some_and(|row| row.seen_at == seen_at) {
+                    database.replicas.remove(&id);
+                }
+                return;
+            }
+        };
+        if let Some(way) = self.way() {
+            self.schedule(way, Event::Reply { process, number, answer });
+        }
+    }
+
+    fn reply(&mut self, process: u64, number: u64, answer: Answer) {
+        let Some(at) = self.index(process) else { return };
+        if let Answer::Listed { epoch, replicas } = answer {
+            if self.processes[at].listed == number {
+                self.listed(at, &epoch, &replicas);
+            }
+            return;
+        }
+        let replica = &mut self.processes[at];
+        if replica.asked != number {
+            return;
+        }
+        replica.down = false;
+        match answer {
+            Answer::Registered => replica.progress.registered(),
+            Answer::State(head, writes) => {
+                match replica.progress.step() {
+                    Step::CatchUp => replica.progress.caught_up(head),
+                    _ => replica.progress.loaded(head),
+                }
+                replica.snapshot = writes;
+            }
+            Answer::Diverged => replica.progress.diverged(),
+            Answer::Polled { sent, acked, poll } => replica.progress.polled(sent, &acked, &poll),
+            Answer::Listed { .. } => {}
+        }
+        let rest = if replica.progress.step() == Step::Poll && replica.progress.confirmed().is_some() { 250 } else { 1 };
+        replica.asked = 0;
+        self.schedule(rest, Event::Tick { process });
+    }
+
+    fn give_up(&mut self, process: u64, number: u64) {
+        let Some(at) = self.index(process) else { return };
+        if self.processes[at].asked == number {
+            (self.processes[at].asked, self.processes[at].down) = (0, true);
+            self.schedule(250, Event::Tick { process });
+        }
+    }
+
+    fn decide(&mut self, at: usize, refreshed: bool) {
+        let replica = &self.processes[at];
+        let may_refresh = !refreshed && !replica.down;
+        match admit(replica.progress.confirmed(), self.uptime(), replica.presence.max_staleness, may_refresh) {
+            // Whoever asks waits for a poll that somebody else may have sent already; it has 200 ms.
+            Admission::Refresh => {
+                let process = replica.number;
+                if replica.asked == 0 {
+                    self.tick(process);
+                }
+                return self.schedule(200, Event::Decide { at, refreshed: true });
+            }
+            Admission::Admitted => self.check(at),
+            Admission::Stale | Admission::NotReady => self.refused += 1,
+        }
+        let next = self.below(400);
+        self.schedule(next, Event::Decide { at, refreshed: false });
+    }
+
+    /// A decision was made from what this replica holds: is that allowed?
+    fn check(&mut self, at: usize) {
+        self.decisions += 1;
+        let replica = &self.processes[at];
+        let bound = if self.calm { Duration::from_secs(1) } else { replica.presence.max_staleness };
+        for (write, _) in &self.database.writes {
+            let Some(done) = self.writes.get(*write) else { continue };
+            if replica.snapshot.contains(write) {
+                continue;
+            }
+            let age = Duration::from_millis(self.now - done.committed);
+            if done.everywhere {
+                self.violation = Some(format!("replica {at} decides without write {write}, which was said to be everywhere"));
+            } else if done.answered_by == replica.number {
+                self.violation = Some(format!("replica {at} decides without its own write {write}"));
+            } else if age > bound + TICK {
+                self.violation = Some(format!("replica {at} decides without write {write}, {age:?} after its commit"));
+            }
+        }
+    }
+
+    /// A write by way of a replica that reaches the database: committed, applied to the own snapshot, answered.
+    fn write(&mut self, at: usize) {
+        let next = 500 + self.below(3_000);
+        self.schedule(next, Event::Write { at });
+        let reachable = self.reachable(at);
+        let replica = &mut self.processes[at];
+        // The own snapshot takes it in by way of the changes since what it holds.
+        let (Some(applied), true) = (replica.progress.applied().cloned(), reachable) else { return };
+        if replica.asked != 0 && replica.progress.step() != Step::Poll {
+            // Whoever reads rows holds the lock until they are applied, so a write would wait.
+            return;
+        }
+        let continues = applied.epoch == self.database.epoch
+            && applied.revision <= self.database.revision()
+            && self.database.tag(applied.revision) == applied.tag;
+        if !continues {
+            return replica.progress.diverged();
+        }
+        let write = self.writes.len();
+        self.count += 1;
+        self.database.writes.push((write, format!("tag {}", self.count)));
+        replica.progress.caught_up(self.database.head());
+        replica.snapshot = self.database.writes.iter().map(|(write, _)| *write).collect();
+        let (committed, own) = (Uptime::new(Duration::from_millis(self.now)), replica.presence.id);
+        let fence = Fence { revision: self.database.revision(), epoch: self.database.epoch.clone(), committed, own };
+        replica.fences.push((write, fence));
+        self.writes.push(Done { committed: self.now, answered_by: replica.number, everywhere: false });
+    }
+
+    fn watch(&mut self, process: u64) {
+        let Some(at) = self.index(process) else { return };
+        let number = self.ask(process, Question::List);
+        self.processes[at].listed = number;
+        self.schedule(300, Event::Watch { process });
+    }
+
+    fn listed(&mut self, at: usize, epoch: &str, replicas: &[Replica]) {
+        let now = self.uptime();
+        let replica = &mut self.processes[at];
+        let process = replica.number;
+        replica.fences.retain(|(write, fence)| {
+            let over = fence.epoch == epoch && !replicas.iter().any(|other| fence.waits_for(other, now));
+            if over {
+                self.writes[*write].everywhere = true;
+            }
+            !over
+        });
+        let own = replica.presence.id;
+        for (id, seen_at) in replica.reaper.lapsed(replicas, now) {
+            if id != own {
+                self.ask(process, Question::Reap(id, seen_at));
+            }
+        }
+    }
+
+    fn fault(&mut self) {
+        let next = 300 + self.below(2_500);
+        self.schedule(next, Event::Fault);
+        if self.calm {
+            return;
+        }
+        let (at, length) = (usize::try_from(self.below(3)).unwrap(), 100 + self.below(12_000));
+        match self.below(12) {
+            0..=2 => self.processes[at].stopped_until = self.now + length,
+            3..=5 => self.processes[at].cut_until = self.now + length,
+            6 => self.database_down_until = self.now + length,
+            7 => {
+                let process = self.start();
+                self.processes[at] = process;
+            }
+            8 => self.clock_offset += i64::try_from(self.below(7_200_000)).unwrap() - 3_600_000,
+            9 => self.backup = self.database.clone(),
+            10 => {
+                // What the backup brings back that was not there any more is as good as written now.
+                let before = std::mem::replace(&mut self.database, self.backup.clone());
+                for (write, _) in self.database.writes.iter().filter(|write| !before.writes.contains(write)) {
+                    self.writes[*write] = Done { committed: self.now, answered_by: 0, everywhere: false };
+                }
+                self.count += 1;
+                self.database.epoch = format!("epoch {}", self.count);
+                // The backup does not know who has come since, so a restore leaves a lease in the name of them all.
+                let ghost = self.unknown();
+                self.database.replicas.insert(ghost.presence.id, ghost);
+            }
+            _ => {
+                // A standby takes over that lacks the last writes, and with them their acknowledgements.
+                let lag = usize::try_from(self.below(3)).unwrap();
+                self.database.writes.truncate(self.database.writes.len().saturating_sub(lag));
+                let revision = self.database.revision();
+                for replica in self.database.replicas.values_mut() {
+                    replica.acked_revision = replica.acked_revision.map(|acked| acked.min(revision));
+                }
+            }
+        }
+    }
+}
