@@ -6,5 +6,5 @@ pub(crate) mod engines;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod receiver;
-pub(crate) mod severed;
+pub(crate) mod relay;
 pub(crate) mod wire;
