@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -159,8 +160,8 @@ impl<'a> Line<'a> {
         Then::GoOn
     }
 
-    fn draw(&mut self, fault: Fault) -> std::time::Duration {
-        let Fault::Delay { least, most, seed } = fault else { return std::time::Duration::ZERO };
+    fn draw(&mut self, fault: Fault) -> Duration {
+        let Fault::Delay { least, most, seed } = fault else { return Duration::ZERO };
         if self.random.as_ref().is_none_or(|(of, _)| *of != seed) {
             let direction = u64::from(matches!(self.side, Side::Asking { .. }));
             self.random = Some((seed, StdRng::seed_from_u64(seed ^ (self.number * 2 + direction))));

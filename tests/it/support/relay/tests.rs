@@ -101,7 +101,7 @@ async fn bytes_and_ends_pass_both_ways() {
         writes.write_all(&long).await.unwrap();
         writes.shutdown().await.unwrap();
     };
-    let (_, length) = tokio::join!(send, timeout(PATIENCE, reads.read_to_end(&mut heard)));
+    let ((), length) = tokio::join!(send, timeout(PATIENCE, reads.read_to_end(&mut heard)));
     assert_eq!(length.unwrap().unwrap(), long.len());
     assert!(heard == long && got.recv().await.unwrap() == long);
     wait_for(&relay, 0).await;
