@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Answer, Bounds, Decide, History, Micros, Outcome, Propagated, Span, Write, check};
+use super::{Answer, Bounds, Decide, History, Micros, Outcome, Propagated, Span, Write, check, known::micros};
 
-const BOUNDS: Bounds = Bounds { connected: Duration::from_micros(1_000), max_staleness: Duration::from_micros(5_000) };
+const BOUNDS: Bounds = Bounds { connected: Duration::from_millis(1), max_staleness: Duration::from_millis(5) };
 const REPLICAS: usize = 3;
 /// This one is never connected.
 const FAR: usize = 2;
@@ -132,7 +132,7 @@ fn run(steps: &[Step]) -> History {
 /// The revision of a replica at a moment, as far as the promises hold it.
 fn revision_at(made: &[Made], step: &Step, moment: Micros) -> usize {
     let bound = if step.replica == FAR { BOUNDS.max_staleness } else { BOUNDS.connected };
-    let lag = bound.as_micros() as Micros * step.lag / 1_000;
+    let lag = micros(bound) * step.lag / 1_000;
     let followed = made.iter().take_while(|made| made.commit + lag < moment).count();
     let told = |made: &Made| {
         let What::Write { end: End::Done(propagated), .. } = made.step.what else { return false };
@@ -152,7 +152,7 @@ fn allowed_at(made: &[Made], key: usize) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_system_that_keeps_its_promises_is_never_blamed(steps in any_steps()) {
