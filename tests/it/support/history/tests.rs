@@ -204,6 +204,8 @@ fn a_restore_takes_old_writes_back_and_not_new_ones() {
         (broken(&restored(&early, allow(0, 6_000))), broken(&restored(&early, deny(0, 6_000)))),
         (String::new(), String::new())
     );
+    assert_eq!(broken(&restored(&early, allow(0, 5_000))), "", "a replica may not have noticed yet");
+    assert_eq!(broken(&restored(&early, allow(0, 150))), "a");
     let late = [off(), write(false, 6_000, 6_010, 3)];
     assert_eq!(
         (broken(&restored(&late, deny(0, 6_011))), broken(&restored(&late, allow(0, 6_011)))),
