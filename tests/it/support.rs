@@ -3,8 +3,9 @@
 pub(crate) mod app;
 pub(crate) mod caller;
 pub(crate) mod engines;
+pub(crate) mod history;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod receiver;
-pub(crate) mod severed;
+pub(crate) mod relay;
 pub(crate) mod wire;

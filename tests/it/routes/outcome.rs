@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::support::{
     app::{Setup, TestApp},
     caller::Answer,
-    severed::Severed,
+    postgres::postgres_url,
+    relay::Relay,
 };
 
 /// Ends the connection of whoever commits a new organization, at the last moment.
@@ -70,15 +71,15 @@ fn writes(org: OrgId, key: &str) -> Vec<(Method, String, Value)> {
 
 #[tokio::test]
 async fn a_write_that_was_committed_without_an_answer_is_an_unknown_outcome_and_reading_shows_that_it_happened() {
-    let severed = Severed::new().await;
-    let app = TestApp::at(severed.url.clone()).await;
+    let url = postgres_url().await;
+    let relay = Relay::before(&url).await.unwrap();
+    let app = TestApp::at(relay.reroute(&url)).await;
     let (org, made) = app.org_with_key("acme", &["jobs:read"]).await;
     for (method, path, body) in writes(org.id, &made.id()) {
         let revision = app.revision().await;
-        // The end of the text as well: a transaction begins by asking for READ COMMITTED.
-        severed.lose_answers_to("COMMIT\0");
+        relay.cut_in_commit();
         let answer = app.owner().send_json(method, &path, body).await;
-        severed.lose_nothing();
+        assert!(!relay.awaits_commit(), "{path}");
         assert_unknown(&app, &answer).await;
         assert_eq!(app.revision().await, revision + 1, "{path}");
     }
