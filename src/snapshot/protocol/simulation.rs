@@ -4,18 +4,19 @@
 //! restored from a backup, or replaced by a standby that lagged behind; its clock jumps. What the replicas do is decided by the
 //! very code that production runs.
 
+mod database;
 mod world;
 
 use self::world::World;
 
 /// A seed that ever failed stays here.
-const KEPT: [u64; 1] = [0];
+const KEPT: [u64; 4] = [2, 25, 39, 1_447];
 
 /// How many seeds a run tries besides: `CLAVIGER_SEEDS`, from `CLAVIGER_FIRST_SEED` on.
 fn seeds() -> impl Iterator<Item = u64> {
     let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let first = number("CLAVIGER_FIRST_SEED", 1);
-    KEPT.into_iter().chain(first..first + number("CLAVIGER_SEEDS", 1_500))
+    KEPT.into_iter().chain(first..first + number("CLAVIGER_SEEDS", 400))
 }
 
 #[test]

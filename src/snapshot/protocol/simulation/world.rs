@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::database::{Answer, Database, Question};
 use crate::{
     domain::{
         clock::{Timestamp, Uptime},
@@ -17,7 +18,6 @@ use crate::{
         protocol::{Admission, Fence, Progress, Step, admit},
         reaper::Reaper,
     },
-    store::{Head, Poll},
 };
 
 const REPLICAS: usize = 3;
@@ -26,61 +26,38 @@ const LONGEST_LEASE: u64 = 7;
 /// Clocks tick to the millisecond here, so a bound may be missed by one.
 const TICK: Duration = Duration::from_millis(1);
 
-/// One history of writes: which write made each revision, and under which tag.
-#[derive(Clone)]
-struct History {
-    epoch: String,
-    writes: Vec<(usize, String)>,
-    replicas: BTreeMap<ReplicaId, Replica>,
-}
-
-impl History {
-    fn revision(&self) -> i64 {
-        i64::try_from(self.writes.len()).unwrap()
-    }
-
-    fn tag(&self, revision: i64) -> Option<String> {
-        let index = usize::try_from(revision).unwrap().checked_sub(1)?;
-        self.writes.get(index).map(|(_, tag)| tag.clone())
-    }
-
-    fn head(&self) -> Head {
-        Head { revision: self.revision(), epoch: self.epoch.clone(), tag: self.tag(self.revision()) }
-    }
-}
-
-/// What a replica asks of the database.
-#[derive(Clone)]
-enum Question {
-    Register,
-    Load,
-    CatchUp(Head),
-    Poll { sent: Uptime, acked: Head },
-    List,
-    Reap(ReplicaId, Timestamp),
-}
-
-enum Answer {
-    Registered,
-    /// The whole state: which writes are in force.
-    State(Head, Vec<usize>),
-    Diverged,
-    Polled { sent: Uptime, acked: Head, poll: Poll },
-    Listed { epoch: String, replicas: Vec<Replica> },
-}
-
 enum Event {
     /// The replica looks at what it should do next.
-    Tick { process: u64 },
-    Arrive { process: u64, number: u64, question: Question },
-    Reply { process: u64, number: u64, answer: Answer },
+    Tick {
+        process: u64,
+    },
+    Arrive {
+        process: u64,
+        number: u64,
+        question: Question,
+    },
+    Reply {
+        process: u64,
+        number: u64,
+        answer: Answer,
+    },
     /// Nobody waits for this answer any longer.
-    GiveUp { process: u64, number: u64 },
+    GiveUp {
+        process: u64,
+        number: u64,
+    },
     /// Somebody asks the replica for a decision; `refreshed`: for the second time.
-    Decide { at: usize, refreshed: bool },
+    Decide {
+        at: usize,
+        refreshed: bool,
+    },
     /// Somebody writes by way of the replica.
-    Write { at: usize },
-    Watch { process: u64 },
+    Write {
+        at: usize,
+    },
+    Watch {
+        process: u64,
+    },
     Fault,
 }
 
@@ -117,8 +94,8 @@ pub(super) struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     events: BTreeMap<u64, Event>,
     count: u64,
-    database: History,
-    backup: History,
+    database: Database,
+    backup: Database,
     database_down_until: u64,
     clock_offset: i64,
     processes: Vec<Process>,
@@ -138,7 +115,7 @@ impl World {
     }
 
     fn with(seed: u64, calm: bool) -> Self {
-        let database = History { epoch: "first".to_owned(), writes: Vec::new(), replicas: BTreeMap::new() };
+        let database = Database { epoch: "first".to_owned(), writes: Vec::new(), replicas: BTreeMap::new() };
         let mut world = Self {
             random: Random::seeded(seed),
             calm,
@@ -227,12 +204,16 @@ impl World {
         }
     }
 
+    fn database_clock(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset)
+    }
+
     /// The lease that a restore leaves for replicas that it does not know of.
     fn unknown(&self) -> Replica {
         let id = ReplicaId::new(Timestamp::from_millis(0), &self.random);
         let max_staleness = Duration::from_secs(LONGEST_LEASE);
         let presence = Presence { id, address: String::new(), version: String::new(), max_staleness };
-        let at = Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset);
+        let at = self.database_clock();
         Replica { presence, policy_set: String::new(), acked_revision: None, started_at: at, seen_at: at }
     }
 
@@ -317,49 +298,11 @@ impl World {
         if self.database_down_until > self.now || at.is_some_and(|at| self.processes[at].cut_until > self.now) {
             return;
         }
-        let seen_at = Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset);
-        let presence = at.map(|at| self.processes[at].presence.clone());
-        let database = &mut self.database;
-        let everything = |history: &History| history.writes.iter().map(|(write, _)| *write).collect();
-        let answer = match question {
-            Question::Register => {
-                let Some(presence) = presence else { return };
-                let policy_set = String::new();
-                let row = Replica { presence, policy_set, acked_revision: None, started_at: seen_at, seen_at };
-                database.replicas.insert(row.presence.id, row);
-                Answer::Registered
-            }
-            Question::Load => Answer::State(database.head(), everything(database)),
-            Question::CatchUp(since) => {
-                let continues = since.epoch == database.epoch
-                    && since.revision <= database.revision()
-                    && database.tag(since.revision) == since.tag;
-                if continues { Answer::State(database.head(), everything(database)) } else { Answer::Diverged }
-            }
-            Question::Poll { sent, acked } => {
-                let (revision, epoch, tag) = (database.revision(), database.epoch.clone(), database.tag(acked.revision));
-                let row = presence.and_then(|presence| database.replicas.get_mut(&presence.id));
-                let poll = match row {
-                    None => Poll::Unregistered,
-                    Some(row) => {
-                        let known = epoch == acked.epoch && tag == acked.tag;
-                        (row.acked_revision, row.seen_at) = (known.then_some(acked.revision), seen_at);
-                        Poll::Seen { revision, epoch, tag, clock: None }
-                    }
-                };
-                Answer::Polled { sent, acked, poll }
-            }
-            Question::List => {
-                Answer::Listed { epoch: database.epoch.clone(), replicas: database.replicas.values().cloned().collect() }
-            }
-            Question::Reap(id, seen_at) => {
-                if database.replicas.get(&id).is_some_and(|row| row.seen_at == seen_at) {
-                    database.replicas.remove(&id);
-                }
-                return;
-            }
-        };
-        if let Some(way) = self.way() {
+        let clock = self.database_clock();
+        let presence = at.map(|at| &self.processes[at].presence);
+        if let Some(answer) = self.database.answer(question, presence, clock)
+            && let Some(way) = self.way()
+        {
             self.schedule(way, Event::Reply { process, number, answer });
         }
     }
@@ -455,10 +398,7 @@ impl World {
             // Whoever reads rows holds the lock until they are applied, so a write would wait.
             return;
         }
-        let continues = applied.epoch == self.database.epoch
-            && applied.revision <= self.database.revision()
-            && self.database.tag(applied.revision) == applied.tag;
-        if !continues {
+        if !self.database.continues(&applied) {
             return replica.progress.diverged();
         }
         let write = self.writes.len();
@@ -516,10 +456,11 @@ impl World {
             8 => self.clock_offset += i64::try_from(self.below(7_200_000)).unwrap() - 3_600_000,
             9 => self.backup = self.database.clone(),
             10 => {
-                // What the backup brings back that was not there any more is as good as written now.
+                // What the backup brings back that was not there any more is as good as written now, by nobody.
                 let before = std::mem::replace(&mut self.database, self.backup.clone());
                 for (write, _) in self.database.writes.iter().filter(|write| !before.writes.contains(write)) {
                     self.writes[*write] = Done { committed: self.now, answered_by: 0, everywhere: false };
+                    self.processes.iter_mut().for_each(|process| process.fences.retain(|(waiting, _)| waiting != write));
                 }
                 self.count += 1;
                 self.database.epoch = format!("epoch {}", self.count);
