@@ -19,6 +19,7 @@ mod openapi;
 mod orgs;
 mod policies;
 mod record;
+mod replicas;
 mod serve;
 mod state;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use api::Api;
 pub use serve::{DRAIN, serve};
 pub use state::{App, AppState, Stopping};
+pub use replicas::ReplicaView;
 pub use view::{AdminView, KeyView, OrgView};
 
 use self::state::Document;
@@ -64,12 +66,13 @@ fn management_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(admins::revoke_admin))
         .routes(routes!(policies::list_permissions))
         .routes(routes!(policies::read_policies))
+        .routes(routes!(replicas::list_replicas))
         .route_layer(from_fn(management::traced))
 }
 
 /// For whoever runs the server.
 fn open_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::livez)).routes(routes!(health::readyz)).routes(routes!(docs::error_docs))
+    OpenApiRouter::new().routes(routes!(health::livez)).routes(routes!(health::readyz)).routes(routes!(docs::error_docs)).routes(routes!(replicas::read_digest))
 }
 
 /// The OpenAPI document of every route, and the routes.

@@ -38,11 +38,12 @@ pub enum Action {
     OrgsUpdate,
     PermissionsList,
     PoliciesRead,
+    ReplicasList,
 }
 
 impl Action {
     /// Every operation that the server asks about.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AdminsCreate,
         Self::AdminsList,
         Self::AdminsRevoke,
@@ -63,6 +64,7 @@ impl Action {
         Self::OrgsUpdate,
         Self::PermissionsList,
         Self::PoliciesRead,
+        Self::ReplicasList,
     ];
 
     /// The action's id in the namespace `Claviger`.
@@ -89,6 +91,7 @@ impl Action {
             Self::OrgsUpdate => "orgs:update",
             Self::PermissionsList => "permissions:list",
             Self::PoliciesRead => "policies:read",
+            Self::ReplicasList => "replicas:list",
         }
     }
 
@@ -104,6 +107,7 @@ impl Action {
                 | Self::OrgsRead
                 | Self::PermissionsList
                 | Self::PoliciesRead
+                | Self::ReplicasList
         )
     }
 }

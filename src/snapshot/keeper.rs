@@ -103,6 +103,9 @@ pub struct Keeper {
     /// The snapshot has moved.
     moved: Notify,
     policy_failure: ArcSwapOption<PolicyFailure>,
+    started_at: Timestamp,
+    /// The digest that was made last, of what and when.
+    digest: AsyncMutex<Option<(Uptime, Arc<Snapshot>, String)>>,
 }
 
 /// What following needs besides the store.
@@ -133,6 +136,8 @@ impl Keeper {
         let keeper = Arc::new(Self {
             poller: AsyncMutex::new(store.poller(presence.clone())),
             follow: AsyncMutex::new(Follower { progress, lists: PermissionLists::default() }),
+            started_at: clock.now(),
+            digest: AsyncMutex::new(None),
             store,
             clock,
             random,
@@ -189,6 +194,28 @@ impl Keeper {
     /// This process as the other replicas know it.
     pub const fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// When this process began to follow.
+    pub const fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// The current snapshot and the digest of its rows. A million rows take a second, so that all who ask at once share one,
+    /// and the threads that decide are left alone.
+    pub async fn digest(&self) -> Option<(Arc<Snapshot>, String)> {
+        let mut made = self.digest.lock().await;
+        let (snapshot, now) = (self.current().clone(), self.now());
+        if let Some((at, of, digest)) = &*made
+            && Arc::ptr_eq(of, &snapshot)
+            && self.clock.uptime().since(*at) < REFRESH
+        {
+            return Some((snapshot, digest.clone()));
+        }
+        let of = snapshot.clone();
+        let digest = tokio::task::spawn_blocking(move || of.rows.digest(now)).await.ok()?;
+        *made = Some((self.clock.uptime(), snapshot.clone(), digest.clone()));
+        Some((snapshot, digest))
     }
 
     /// The database did not answer when it was last asked.

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use imbl::HashMap;
+use sha2::{Digest, Sha256};
 
 use super::Found;
 use crate::{
@@ -98,6 +99,24 @@ impl Rows {
         let secret = key.secrets.iter().find(|secret| secret.hash == *hash)?;
         let org = self.orgs.get(&key.org)?;
         Some(Found { key: key.clone(), org: org.clone(), secret: *secret })
+    }
+
+    /// A digest of what decisions are made from: the same on every replica that holds the same, in whatever order it came.
+    /// Secrets that ended by `now` open nothing and are left out: who started later has not even loaded them.
+    pub(super) fn digest(&self, now: Timestamp) -> String {
+        let mut sum = [0u8; 32];
+        let mut add = |row: String| sum.iter_mut().zip(Sha256::digest(row)).for_each(|(sum, byte)| *sum ^= byte);
+        for org in self.orgs.values() {
+            add(format!("{:?}", (org.id, &org.name, org.suspended, org.deleted, org.revision)));
+        }
+        for key in self.keys.values() {
+            let mut secrets: Vec<_> = key.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|end| now < end)).collect();
+            secrets.sort_by_key(|secret| secret.id);
+            let secrets: Vec<_> = secrets.iter().map(|secret| (secret.id, secret.hash.0, secret.expires_at)).collect();
+            let states = (key.disabled, key.revoked, key.expires_at, key.revision);
+            add(format!("{:?}", (key.id, key.org, &key.name, key.environment, &key.permissions, states, secrets)));
+        }
+        format!("sha256:{}", sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
     /// Takes in a row. An older revision never replaces a newer one; a row that cannot be read denies.

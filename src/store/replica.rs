@@ -14,6 +14,7 @@ use super::{
     migration::no_meta,
     moment::Moment,
     stored::{Problem, Stored},
+    tx::Tx,
 };
 use crate::domain::{
     clock::Timestamp,
@@ -39,9 +40,8 @@ pub enum Poll {
 /// The registered replicas, and the history that their acknowledgements belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas {
+    pub revision: i64,
     pub epoch: String,
-    /// The database's clock.
-    pub now: Timestamp,
     pub replicas: Vec<Replica>,
 }
 
@@ -184,18 +184,12 @@ impl Store {
     pub async fn list_replicas(&self) -> Result<Replicas, StoreError> {
         const LIST: &str = "SELECT id, address, version, policy_set, acked_revision, max_staleness_ms, started_at, seen_at \
              FROM replica ORDER BY id";
-        const META: &str = "SELECT epoch, CURRENT_TIMESTAMP AS now FROM meta";
-        let Engine::Postgres(pools) = &self.engine else {
-            let epoch = self.head().await?.epoch;
-            return Ok(Replicas { epoch, now: Timestamp::from_millis(0), replicas: Vec::new() });
-        };
-        let mut tx = pools.reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let meta: Option<(String, Moment)> = sqlx::query_as(META).fetch_optional(&mut *tx).await?;
-        let rows: Vec<Stored<ReplicaRow>> = sqlx::query_as(LIST).fetch_all(&mut *tx).await?;
+        let mut tx = self.begin_read().await?;
+        let Head { revision, epoch, .. } = tx.head().await?;
+        let rows: Vec<Stored<ReplicaRow>> = on!(Tx, &mut tx, tx => sqlx::query_as(LIST).fetch_all(&mut **tx).await)?;
         tx.rollback().await?;
-        let (epoch, Moment(now)) = meta.ok_or_else(no_meta)?;
         let replicas = rows.into_iter().map(|row| row.read("replica")).collect::<Result<_, _>>()?;
-        Ok(Replicas { epoch, now, replicas })
+        Ok(Replicas { revision, epoch, replicas })
     }
 }
 
