@@ -23,6 +23,7 @@ mod follow;
 mod key;
 mod migration;
 mod moment;
+mod once;
 mod org;
 mod page;
 mod postgres;
@@ -44,6 +45,7 @@ pub use self::{
     error::StoreError,
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
     follow::Head,
+    once::{Attempt, Once},
     page::{Listing, Page},
     write::Written,
 };
