@@ -14,6 +14,7 @@ mod health;
 mod input;
 mod keys;
 mod management;
+mod once;
 mod openapi;
 mod orgs;
 mod policies;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use axum::{Json, extract::Path, response::Response};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     body::{Fields, both_expiries, missing, parse_expiry},
     error::{ApiError, Errors, created},
     management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
+    once::{IdempotencyKey, Made, OnceCall},
+    state::AppState,
     view::KeyView,
 };
 use crate::{
@@ -25,20 +28,35 @@ use crate::{
     store::Written,
 };
 
-/// A write's answer about a key. The secret is there once, in the answer that makes it.
+/// A write's answer about a key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct KeyWritten {
     key: KeyView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "op_live_…")]
-    secret: Option<String>,
     revision: i64,
 }
 
 impl KeyWritten {
-    fn new(call: &Call, written: &Written<Key>, secret: Option<&Secret>) -> Self {
-        let key = KeyView::new(&written.value, call.app.clock.now());
-        Self { key, secret: secret.map(|secret| secret.expose().to_owned()), revision: written.revision }
+    fn new(call: &Call, written: &Written<Key>) -> Self {
+        Self { key: KeyView::new(&written.value, call.app.clock.now()), revision: written.revision }
+    }
+}
+
+/// The answer that shows a secret of a key, once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeyMade {
+    key: KeyView,
+    /// `null` when the answer is given again.
+    #[schema(required = true, example = "op_live_…")]
+    secret: Option<String>,
+    revision: i64,
+}
+
+impl Made for KeyMade {
+    type Thing = Key;
+
+    fn new(key: &Key, revision: i64, secret: Option<&Secret>) -> Self {
+        let secret = secret.map(|secret| secret.expose().to_owned());
+        Self { key: KeyView::new(key, key.updated_at), secret, revision }
     }
 }
 
@@ -99,16 +117,16 @@ fn mint(call: &Call, plane: Plane) -> Result<Secret, ApiError> {
 }
 
 /// Makes a key and shows its secret, once.
-#[utoipa::path(post, path = "/v1/orgs/{org}/keys", operation_id = "create_key", tag = "keys", params(("org" = String, Path)),
-    request_body = CreateKey, responses((status = 201, body = KeyWritten), Errors))]
-pub(super) async fn create_key(Path(org): Path<String>, mut call: Call) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/v1/orgs/{org}/keys", operation_id = "create_key", tag = "keys", params(("org" = String, Path), IdempotencyKey),
+    request_body = CreateKey, responses((status = 201, body = KeyMade), Errors))]
+pub(super) async fn create_key(Path(org): Path<String>, OnceCall(mut call, repeat): OnceCall) -> Result<Response, ApiError> {
     let fields = call.fields()?;
     let new = CreateKey::read(&call, fields)?;
     let org = call.authorize_org(ManagementAction::KeysCreate, path_id(&org)).await?;
     let secret = mint(&call, new.environment.plane())?;
     let sealed = call.app.peppers.current.seal(&secret);
-    let written = call.commit(|app, author| async move { app.store.create_key(&author, org.id, new, &sealed).await }).await?;
-    Ok(created(&KeyWritten::new(&call, &written, Some(&secret))))
+    let write = |app: AppState, attempt| async move { app.store.create_key(attempt, org.id, new, &sealed).await };
+    Ok(created(&call.make::<KeyMade, _, _>(repeat, Some(secret), write).await?))
 }
 
 /// Lists the keys of an organization, oldest first, revoked ones included.
@@ -191,7 +209,7 @@ pub(super) async fn update_key(Path(key): Path<String>, mut call: Call) -> Resul
     let patch = UpdateKey::read(&call, fields)?;
     let key = authorize_key(&call, ManagementAction::KeysUpdate, &key).await?;
     let written = call.commit(|app, author| async move { app.store.update_key(&author, key.id, patch).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// What `rotate_key` takes.
@@ -213,15 +231,15 @@ impl RotateKey {
 }
 
 /// Gives a key a new secret, shown once; the old one dies at the end of the overlap.
-#[utoipa::path(post, path = "/v1/keys/{key}/rotate", operation_id = "rotate_key", tag = "keys", params(("key" = String, Path)),
-    request_body = Option<RotateKey>, responses((status = 200, body = KeyWritten), Errors))]
-pub(super) async fn rotate_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
+#[utoipa::path(post, path = "/v1/keys/{key}/rotate", operation_id = "rotate_key", tag = "keys", params(("key" = String, Path), IdempotencyKey),
+    request_body = Option<RotateKey>, responses((status = 200, body = KeyMade), Errors))]
+pub(super) async fn rotate_key(Path(key): Path<String>, OnceCall(mut call, repeat): OnceCall) -> Result<Json<Value>, ApiError> {
     let overlap = RotateKey::read(call.optional_fields())?;
     let key = authorize_key(&call, ManagementAction::KeysRotate, &key).await?;
     let secret = mint(&call, key.environment.plane())?;
     let sealed = call.app.peppers.current.seal(&secret);
-    let written = call.commit(|app, author| async move { app.store.rotate_key(&author, key.id, overlap, &sealed).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, Some(&secret))))
+    let write = |app: AppState, attempt| async move { app.store.rotate_key(attempt, key.id, overlap, &sealed).await };
+    Ok(Json(call.make::<KeyMade, _, _>(repeat, Some(secret), write).await?))
 }
 
 /// Ends the overlap of a rotation now.
@@ -231,7 +249,7 @@ pub(super) async fn finish_rotation(Path(key): Path<String>, mut call: Call) -> 
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysRotate, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.finish_rotation(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// Disables a key until it is enabled again.
@@ -241,7 +259,7 @@ pub(super) async fn disable_key(Path(key): Path<String>, mut call: Call) -> Resu
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysDisable, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.disable_key(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// Enables a disabled key.
@@ -251,7 +269,7 @@ pub(super) async fn enable_key(Path(key): Path<String>, mut call: Call) -> Resul
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysEnable, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.enable_key(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// What `revoke_key` takes.
@@ -282,5 +300,5 @@ pub(super) async fn delete_key(Path(key): Path<String>, mut call: Call) -> Resul
 async fn revoke(call: &Call, key: &str, body: RevokeKey) -> Result<Json<KeyWritten>, ApiError> {
     let id: KeyId = authorize_key(call, ManagementAction::KeysRevoke, key).await?.id;
     let written = call.commit(|app, author| async move { app.store.revoke_key(&author, id, body.reason.as_ref()).await }).await?;
-    Ok(Json(KeyWritten::new(call, &written, None)))
+    Ok(Json(KeyWritten::new(call, &written)))
 }

@@ -4,6 +4,7 @@ use std::{future::Future, str::FromStr};
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, MatchedPath, Query, Request},
     http::Uri,
     middleware::Next,
@@ -41,6 +42,7 @@ pub(super) struct Call {
     pub app: AppState,
     pub admin: Admin,
     envelope: Envelope,
+    bytes: Bytes,
     body: Option<Fields>,
 }
 
@@ -76,11 +78,16 @@ impl FromRequest<AppState> for ListCall {
         let query = read_query(&parts.uri)?;
         let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
         tracing::Span::current().record("admin.id", tracing::field::display(admin.id));
-        Ok(Self(Call { app: app.clone(), admin, envelope, body }, PageQuery(query)))
+        Ok(Self(Call { app: app.clone(), admin, envelope, bytes, body }, PageQuery(query)))
     }
 }
 
 impl Call {
+    /// SHA-256 of the body as it came.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+
     /// The fields of a body that must be there.
     pub(super) fn fields(&mut self) -> Result<Fields, ApiError> {
         self.body.take().ok_or_else(|| ApiError::invalid("body", "the body must be a JSON object"))

@@ -8,6 +8,8 @@ use super::{
     body::Fields,
     error::{ApiError, Errors, created},
     management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
+    once::{IdempotencyKey, Made, OnceCall},
+    state::AppState,
     view::OrgView,
 };
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
         id::OrgId,
         name::{Name, Reason, Slug},
         org::{NewOrg, Org, OrgPatch},
+        secret::Secret,
     },
     policy::{ManagementAction, Target},
     store::Written,
@@ -27,9 +30,17 @@ pub(super) struct OrgWritten {
     revision: i64,
 }
 
+impl Made for OrgWritten {
+    type Thing = Org;
+
+    fn new(org: &Org, revision: i64, _: Option<&Secret>) -> Self {
+        Self { org: OrgView::new(org), revision }
+    }
+}
+
 impl From<Written<Org>> for OrgWritten {
     fn from(written: Written<Org>) -> Self {
-        Self { org: OrgView::new(&written.value), revision: written.revision }
+        Self::new(&written.value, written.revision, None)
     }
 }
 
@@ -54,13 +65,13 @@ impl CreateOrg {
 }
 
 /// Makes an organization.
-#[utoipa::path(post, path = "/v1/orgs", operation_id = "create_org", tag = "orgs", request_body = CreateOrg,
-    responses((status = 201, body = OrgWritten), Errors))]
-pub(super) async fn create_org(mut call: Call) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/v1/orgs", operation_id = "create_org", tag = "orgs", params(IdempotencyKey),
+    request_body = CreateOrg, responses((status = 201, body = OrgWritten), Errors))]
+pub(super) async fn create_org(OnceCall(mut call, repeat): OnceCall) -> Result<Response, ApiError> {
     let new = CreateOrg::read(call.fields()?)?;
     call.authorize(ManagementAction::OrgsCreate, &Target::System)?;
-    let written = call.commit(|app, author| async move { app.store.create_org(&author, new).await }).await?;
-    Ok(created(&OrgWritten::from(written)))
+    let write = |app: AppState, attempt| async move { app.store.create_org(attempt, new).await };
+    Ok(created(&call.make::<OrgWritten, _, _>(repeat, None, write).await?))
 }
 
 /// Lists the organizations that exist, oldest first.
