@@ -15,6 +15,7 @@ mod health;
 mod input;
 mod keys;
 mod management;
+mod once;
 mod openapi;
 mod orgs;
 mod policies;
@@ -25,6 +26,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wait;
 mod whoami;
 
 use axum::{Router, middleware::from_fn, routing::get};
@@ -32,9 +34,9 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
+pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};
 pub use state::{App, AppState, Stopping};
-pub use replicas::ReplicaView;
 pub use view::{AdminView, KeyView, OrgView};
 
 use self::state::Document;
@@ -72,7 +74,11 @@ fn management_routes() -> OpenApiRouter<AppState> {
 
 /// For whoever runs the server.
 fn open_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::livez)).routes(routes!(health::readyz)).routes(routes!(docs::error_docs)).routes(routes!(replicas::read_digest))
+    OpenApiRouter::new()
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(docs::error_docs))
+        .routes(routes!(replicas::read_digest))
 }
 
 /// The OpenAPI document of every route, and the routes.

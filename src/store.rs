@@ -25,6 +25,7 @@ mod key;
 mod last_use;
 mod migration;
 mod moment;
+mod once;
 mod org;
 mod page;
 mod postgres;
@@ -48,6 +49,7 @@ pub use self::{
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
     follow::Head,
     hint::Hints,
+    once::{Attempt, Once},
     page::{Listing, Page},
     replica::{Poll, Poller, Replicas},
     write::Written,

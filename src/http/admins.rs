@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 use super::{
     error::{ApiError, Errors, created},
     management::{Call, ListBody, ListCall, path_id, required_field},
+    once::{IdempotencyKey, Made, OnceCall},
+    state::AppState,
     view::AdminView,
+    wait::{Propagated, WaitParam},
 };
 use crate::{
     domain::{
@@ -19,14 +22,35 @@ use crate::{
     policy::{ManagementAction, Target},
 };
 
-/// A write's answer about an admin. The token is there once, in the answer that makes it.
+/// A write's answer about an admin.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AdminWritten {
     admin: AdminView,
+    revision: i64,
+    /// With `?wait=all`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "op_admin_…")]
+    propagated: Option<Propagated>,
+}
+
+/// The answer that shows an admin's token, once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AdminMade {
+    admin: AdminView,
+    /// `null` when the answer is given again.
+    #[schema(required = true, example = "op_admin_…")]
     secret: Option<String>,
     revision: i64,
+    /// With `?wait=all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propagated: Option<Propagated>,
+}
+
+impl Made for AdminMade {
+    type Thing = Admin;
+
+    fn new(admin: &Admin, revision: i64, secret: Option<&Secret>) -> Self {
+        Self { admin: AdminView::new(admin), secret: secret.map(|secret| secret.expose().to_owned()), revision, propagated: None }
+    }
 }
 
 /// What `create_admin` takes.
@@ -40,9 +64,9 @@ pub(super) struct CreateAdmin {
 }
 
 /// Makes an admin and shows the token, once.
-#[utoipa::path(post, path = "/v1/admins", operation_id = "create_admin", tag = "admins", request_body = CreateAdmin,
-    responses((status = 201, body = AdminWritten), Errors))]
-pub(super) async fn create_admin(mut call: Call) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/v1/admins", operation_id = "create_admin", tag = "admins", params(WaitParam, IdempotencyKey),
+    request_body = CreateAdmin, responses((status = 201, body = AdminMade), Errors))]
+pub(super) async fn create_admin(OnceCall(mut call, repeat): OnceCall) -> Result<Response, ApiError> {
     let mut fields = call.fields()?;
     let body = CreateAdmin { name: required_field(&mut fields, "name")?, role: required_field(&mut fields, "role")? };
     fields.finish()?;
@@ -53,9 +77,8 @@ pub(super) async fn create_admin(mut call: Call) -> Result<Response, ApiError> {
     })?;
     let sealed = call.app.peppers.current.seal(&secret);
     let new = NewAdmin { name: body.name, role: body.role };
-    let written = call.commit(|app, author| async move { app.store.create_admin(&author, new, &sealed).await }).await?;
-    let secret = Some(secret.expose().to_owned());
-    Ok(created(&AdminWritten { admin: AdminView::new(&written.value), secret, revision: written.revision }))
+    let write = |app: AppState, attempt| async move { app.store.create_admin(attempt, new, &sealed).await };
+    Ok(created(&call.make::<AdminMade, _, _>(repeat, Some(secret), write).await?))
 }
 
 /// Lists the admins, oldest first, revoked ones included.
@@ -88,7 +111,7 @@ pub(super) async fn find_admin(Path(admin): Path<String>, mut call: Call) -> Res
 }
 
 /// Revokes an admin's token; the last owner cannot be revoked.
-#[utoipa::path(post, path = "/v1/admins/{admin}/revoke", operation_id = "revoke_admin", tag = "admins", params(("admin" = String, Path)),
+#[utoipa::path(post, path = "/v1/admins/{admin}/revoke", operation_id = "revoke_admin", tag = "admins", params(WaitParam, ("admin" = String, Path)),
     responses((status = 200, body = AdminWritten), Errors))]
 pub(super) async fn revoke_admin(Path(admin): Path<String>, mut call: Call) -> Result<Json<AdminWritten>, ApiError> {
     call.no_fields()?;
@@ -96,6 +119,6 @@ pub(super) async fn revoke_admin(Path(admin): Path<String>, mut call: Call) -> R
     // Who may not revoke the most powerful is not told that an admin is missing.
     call.authorize(ManagementAction::AdminsRevoke, &Target::Admin(admin.as_ref().map_or(Role::Owner, |admin| admin.role)))?;
     let id = admin.ok_or(ApiError::NotFound)?.id;
-    let written = call.commit(|app, author| async move { app.store.revoke_admin(&author, id).await }).await?;
-    Ok(Json(AdminWritten { admin: AdminView::new(&written.value), secret: None, revision: written.revision }))
+    let settled = call.commit(|app, author| async move { app.store.revoke_admin(&author, id).await }).await?;
+    Ok(Json(AdminWritten { admin: AdminView::new(&settled.value), revision: settled.revision, propagated: settled.propagated }))
 }

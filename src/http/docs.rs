@@ -91,7 +91,7 @@ pub(super) const EXPLANATIONS: [Explanation; 22] = [
         "OUTCOME_UNKNOWN",
         "503",
         "The database did not say whether the change was made.",
-        "Read the object before you repeat the change.",
+        "Read the object before you repeat the change; a call with an `Idempotency-Key` may be sent again as it is.",
     ),
     explain(
         "PERMISSION_DENIED",

@@ -330,11 +330,12 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(message) => Self::Conflict(message),
             StoreError::ActorGone => Self::InvalidAdminToken { sent: true },
             StoreError::OutcomeUnknown => Self::OutcomeUnknown,
+            StoreError::AnotherRequest => Self::Unprocessable { param: "idempotency-key", message: error.to_string() },
             StoreError::Unavailable(_) | StoreError::Silent | StoreError::Open(_) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a management call found the database unavailable");
                 Self::StoreUnavailable
             }
-            StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Config(_) => {
+            StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Config(_) | StoreError::AnsweredBefore { .. } => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a management call failed");
                 Self::Internal
             }

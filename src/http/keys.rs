@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use axum::{Json, extract::Path, response::Response};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     body::{Fields, both_expiries, missing, parse_expiry},
     error::{ApiError, Errors, created},
-    management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
+    management::{Call, ListBody, ListCall, Settled, optional_field, path_id, required_field},
+    once::{IdempotencyKey, Made, OnceCall},
+    state::AppState,
     view::KeyView,
+    wait::{Propagated, WaitParam},
 };
 use crate::{
     domain::{
@@ -22,23 +26,44 @@ use crate::{
         secret::{Plane, Secret},
     },
     policy::ManagementAction,
-    store::Written,
 };
 
-/// A write's answer about a key. The secret is there once, in the answer that makes it.
+/// A write's answer about a key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct KeyWritten {
     key: KeyView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "op_live_…")]
-    secret: Option<String>,
     revision: i64,
+    /// With `?wait=all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propagated: Option<Propagated>,
 }
 
 impl KeyWritten {
-    fn new(call: &Call, written: &Written<Key>, secret: Option<&Secret>) -> Self {
+    fn new(call: &Call, written: &Settled<Key>) -> Self {
         let key = KeyView::new(&written.value, call.app.now());
-        Self { key, secret: secret.map(|secret| secret.expose().to_owned()), revision: written.revision }
+        Self { key, revision: written.revision, propagated: written.propagated }
+    }
+}
+
+/// The answer that shows a secret of a key, once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct KeyMade {
+    key: KeyView,
+    /// `null` when the answer is given again.
+    #[schema(required = true, example = "op_live_…")]
+    secret: Option<String>,
+    revision: i64,
+    /// With `?wait=all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propagated: Option<Propagated>,
+}
+
+impl Made for KeyMade {
+    type Thing = Key;
+
+    fn new(key: &Key, revision: i64, secret: Option<&Secret>) -> Self {
+        let secret = secret.map(|secret| secret.expose().to_owned());
+        Self { key: KeyView::new(key, key.updated_at), secret, revision, propagated: None }
     }
 }
 
@@ -99,16 +124,16 @@ fn mint(call: &Call, plane: Plane) -> Result<Secret, ApiError> {
 }
 
 /// Makes a key and shows its secret, once.
-#[utoipa::path(post, path = "/v1/orgs/{org}/keys", operation_id = "create_key", tag = "keys", params(("org" = String, Path)),
-    request_body = CreateKey, responses((status = 201, body = KeyWritten), Errors))]
-pub(super) async fn create_key(Path(org): Path<String>, mut call: Call) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/v1/orgs/{org}/keys", operation_id = "create_key", tag = "keys", params(WaitParam, ("org" = String, Path), IdempotencyKey),
+    request_body = CreateKey, responses((status = 201, body = KeyMade), Errors))]
+pub(super) async fn create_key(Path(org): Path<String>, OnceCall(mut call, repeat): OnceCall) -> Result<Response, ApiError> {
     let fields = call.fields()?;
     let new = CreateKey::read(&call, fields)?;
     let org = call.authorize_org(ManagementAction::KeysCreate, path_id(&org)).await?;
     let secret = mint(&call, new.environment.plane())?;
     let sealed = call.app.peppers.current.seal(&secret);
-    let written = call.commit(|app, author| async move { app.store.create_key(&author, org.id, new, &sealed).await }).await?;
-    Ok(created(&KeyWritten::new(&call, &written, Some(&secret))))
+    let write = |app: AppState, attempt| async move { app.store.create_key(attempt, org.id, new, &sealed).await };
+    Ok(created(&call.make::<KeyMade, _, _>(repeat, Some(secret), write).await?))
 }
 
 /// Lists the keys of an organization, oldest first, revoked ones included.
@@ -184,14 +209,14 @@ impl UpdateKey {
 }
 
 /// Changes a key's name, permissions or expiry.
-#[utoipa::path(patch, path = "/v1/keys/{key}", operation_id = "update_key", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(patch, path = "/v1/keys/{key}", operation_id = "update_key", tag = "keys", params(WaitParam, ("key" = String, Path)),
     request_body = UpdateKey, responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn update_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     let fields = call.fields()?;
     let patch = UpdateKey::read(&call, fields)?;
     let key = authorize_key(&call, ManagementAction::KeysUpdate, &key).await?;
     let written = call.commit(|app, author| async move { app.store.update_key(&author, key.id, patch).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// What `rotate_key` takes.
@@ -213,45 +238,45 @@ impl RotateKey {
 }
 
 /// Gives a key a new secret, shown once; the old one dies at the end of the overlap.
-#[utoipa::path(post, path = "/v1/keys/{key}/rotate", operation_id = "rotate_key", tag = "keys", params(("key" = String, Path)),
-    request_body = Option<RotateKey>, responses((status = 200, body = KeyWritten), Errors))]
-pub(super) async fn rotate_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
+#[utoipa::path(post, path = "/v1/keys/{key}/rotate", operation_id = "rotate_key", tag = "keys", params(WaitParam, ("key" = String, Path), IdempotencyKey),
+    request_body = Option<RotateKey>, responses((status = 200, body = KeyMade), Errors))]
+pub(super) async fn rotate_key(Path(key): Path<String>, OnceCall(mut call, repeat): OnceCall) -> Result<Json<Value>, ApiError> {
     let overlap = RotateKey::read(call.optional_fields())?;
     let key = authorize_key(&call, ManagementAction::KeysRotate, &key).await?;
     let secret = mint(&call, key.environment.plane())?;
     let sealed = call.app.peppers.current.seal(&secret);
-    let written = call.commit(|app, author| async move { app.store.rotate_key(&author, key.id, overlap, &sealed).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, Some(&secret))))
+    let write = |app: AppState, attempt| async move { app.store.rotate_key(attempt, key.id, overlap, &sealed).await };
+    Ok(Json(call.make::<KeyMade, _, _>(repeat, Some(secret), write).await?))
 }
 
 /// Ends the overlap of a rotation now.
-#[utoipa::path(post, path = "/v1/keys/{key}/rotation/finish", operation_id = "finish_rotation", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(post, path = "/v1/keys/{key}/rotation/finish", operation_id = "finish_rotation", tag = "keys", params(WaitParam, ("key" = String, Path)),
     responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn finish_rotation(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysRotate, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.finish_rotation(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// Disables a key until it is enabled again.
-#[utoipa::path(post, path = "/v1/keys/{key}/disable", operation_id = "disable_key", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(post, path = "/v1/keys/{key}/disable", operation_id = "disable_key", tag = "keys", params(WaitParam, ("key" = String, Path)),
     responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn disable_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysDisable, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.disable_key(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// Enables a disabled key.
-#[utoipa::path(post, path = "/v1/keys/{key}/enable", operation_id = "enable_key", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(post, path = "/v1/keys/{key}/enable", operation_id = "enable_key", tag = "keys", params(WaitParam, ("key" = String, Path)),
     responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn enable_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     call.no_fields()?;
     let id = authorize_key(&call, ManagementAction::KeysEnable, &key).await?.id;
     let written = call.commit(|app, author| async move { app.store.enable_key(&author, id).await }).await?;
-    Ok(Json(KeyWritten::new(&call, &written, None)))
+    Ok(Json(KeyWritten::new(&call, &written)))
 }
 
 /// What `revoke_key` takes.
@@ -262,7 +287,7 @@ pub(super) struct RevokeKey {
 }
 
 /// Revokes a key for ever.
-#[utoipa::path(post, path = "/v1/keys/{key}/revoke", operation_id = "revoke_key", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(post, path = "/v1/keys/{key}/revoke", operation_id = "revoke_key", tag = "keys", params(WaitParam, ("key" = String, Path)),
     request_body = Option<RevokeKey>, responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn revoke_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     let mut fields = call.optional_fields();
@@ -272,7 +297,7 @@ pub(super) async fn revoke_key(Path(key): Path<String>, mut call: Call) -> Resul
 }
 
 /// Deletes a key: revokes it and keeps it as a tombstone.
-#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "delete_key", tag = "keys", params(("key" = String, Path)),
+#[utoipa::path(delete, path = "/v1/keys/{key}", operation_id = "delete_key", tag = "keys", params(WaitParam, ("key" = String, Path)),
     responses((status = 200, body = KeyWritten), Errors))]
 pub(super) async fn delete_key(Path(key): Path<String>, mut call: Call) -> Result<Json<KeyWritten>, ApiError> {
     call.no_fields()?;
@@ -282,5 +307,5 @@ pub(super) async fn delete_key(Path(key): Path<String>, mut call: Call) -> Resul
 async fn revoke(call: &Call, key: &str, body: RevokeKey) -> Result<Json<KeyWritten>, ApiError> {
     let id: KeyId = authorize_key(call, ManagementAction::KeysRevoke, key).await?.id;
     let written = call.commit(|app, author| async move { app.store.revoke_key(&author, id, body.reason.as_ref()).await }).await?;
-    Ok(Json(KeyWritten::new(call, &written, None)))
+    Ok(Json(KeyWritten::new(call, &written)))
 }

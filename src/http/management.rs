@@ -4,8 +4,9 @@ use std::{future::Future, str::FromStr};
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, MatchedPath, Query, Request},
-    http::Uri,
+    http::{Method, Uri},
     middleware::Next,
     response::Response,
 };
@@ -22,6 +23,7 @@ use super::{
     error::ApiError,
     input::{MANAGEMENT_LIMIT, check_json, read_body},
     state::AppState,
+    wait::{Propagated, take_wait, wait_for_all},
 };
 use crate::{
     domain::{
@@ -31,6 +33,7 @@ use crate::{
         org::Org,
     },
     policy::{ManagementAction, Target},
+    snapshot::Committed,
     store::{Listing, Page, StoreError, Written},
     telemetry::TraceParent,
 };
@@ -41,7 +44,18 @@ pub(super) struct Call {
     pub app: AppState,
     pub admin: Admin,
     envelope: Envelope,
+    bytes: Bytes,
     body: Option<Fields>,
+    /// Whether a write answers only when it is a fact on every replica.
+    wait: bool,
+}
+
+/// A write that the own snapshot holds, and how far it has come elsewhere, if that was waited for.
+#[derive(Debug)]
+pub(super) struct Settled<T> {
+    pub value: T,
+    pub revision: i64,
+    pub propagated: Option<Propagated>,
 }
 
 /// A call for a list: the only kind that takes a query.
@@ -56,7 +70,11 @@ impl FromRequest<AppState> for Call {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
-        let ListCall(call, PageQuery(pairs)) = ListCall::from_request(request, app).await?;
+        let writes = request.method() != Method::GET;
+        let ListCall(mut call, PageQuery(mut pairs)) = ListCall::from_request(request, app).await?;
+        if writes {
+            call.wait = take_wait(&mut pairs)?;
+        }
         pairs.first().map_or(Ok(call), |(name, _)| Err(unknown_parameter(name)))
     }
 }
@@ -79,11 +97,16 @@ impl FromRequest<AppState> for ListCall {
         let query = read_query(&parts.uri)?;
         let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
         tracing::Span::current().record("admin.id", tracing::field::display(admin.id));
-        Ok(Self(Call { app: app.clone(), admin, envelope, body }, PageQuery(query)))
+        Ok(Self(Call { app: app.clone(), admin, envelope, bytes, body, wait: false }, PageQuery(query)))
     }
 }
 
 impl Call {
+    /// SHA-256 of the body as it came.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(&self.bytes).into()
+    }
+
     /// The fields of a body that must be there.
     pub(super) fn fields(&mut self) -> Result<Fields, ApiError> {
         self.body.take().ok_or_else(|| ApiError::invalid("body", "the body must be a JSON object"))
@@ -123,14 +146,16 @@ impl Call {
         author(&self.app, &self.admin, &self.envelope)
     }
 
-    /// Runs a write to its end; when this returns, the own snapshot holds it.
-    pub(super) async fn commit<T, F, W>(&self, write: F) -> Result<Written<T>, ApiError>
+    /// Runs a write to its end; when this returns, the own snapshot holds it, and with `?wait=all` every other one, too.
+    pub(super) async fn commit<T, F, W>(&self, write: F) -> Result<Settled<T>, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(AppState, Author) -> W,
         W: Future<Output = Result<Written<T>, StoreError>> + Send + 'static,
     {
-        Ok(self.app.keeper.commit(write(self.app.clone(), self.author())).await?.written)
+        let Committed { written, fence } = self.app.keeper.commit(write(self.app.clone(), self.author())).await?;
+        let propagated = if self.wait { Some(wait_for_all(&self.app, &fence).await) } else { None };
+        Ok(Settled { value: written.value, revision: written.revision, propagated })
     }
 }
 

@@ -7,17 +7,20 @@ use utoipa::ToSchema;
 use super::{
     body::Fields,
     error::{ApiError, Errors, created},
-    management::{Call, ListBody, ListCall, optional_field, path_id, required_field},
+    management::{Call, ListBody, ListCall, Settled, optional_field, path_id, required_field},
+    once::{IdempotencyKey, Made, OnceCall},
+    state::AppState,
     view::OrgView,
+    wait::{Propagated, WaitParam},
 };
 use crate::{
     domain::{
         id::OrgId,
         name::{Name, Reason, Slug},
         org::{NewOrg, Org, OrgPatch},
+        secret::Secret,
     },
     policy::{ManagementAction, Target},
-    store::Written,
 };
 
 /// A write's answer about an org.
@@ -25,11 +28,22 @@ use crate::{
 pub(super) struct OrgWritten {
     org: OrgView,
     revision: i64,
+    /// With `?wait=all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propagated: Option<Propagated>,
 }
 
-impl From<Written<Org>> for OrgWritten {
-    fn from(written: Written<Org>) -> Self {
-        Self { org: OrgView::new(&written.value), revision: written.revision }
+impl Made for OrgWritten {
+    type Thing = Org;
+
+    fn new(org: &Org, revision: i64, _: Option<&Secret>) -> Self {
+        Self { org: OrgView::new(org), revision, propagated: None }
+    }
+}
+
+impl From<Settled<Org>> for OrgWritten {
+    fn from(settled: Settled<Org>) -> Self {
+        Self { propagated: settled.propagated, ..Self::new(&settled.value, settled.revision, None) }
     }
 }
 
@@ -54,13 +68,13 @@ impl CreateOrg {
 }
 
 /// Makes an organization.
-#[utoipa::path(post, path = "/v1/orgs", operation_id = "create_org", tag = "orgs", request_body = CreateOrg,
-    responses((status = 201, body = OrgWritten), Errors))]
-pub(super) async fn create_org(mut call: Call) -> Result<Response, ApiError> {
+#[utoipa::path(post, path = "/v1/orgs", operation_id = "create_org", tag = "orgs", params(WaitParam, IdempotencyKey),
+    request_body = CreateOrg, responses((status = 201, body = OrgWritten), Errors))]
+pub(super) async fn create_org(OnceCall(mut call, repeat): OnceCall) -> Result<Response, ApiError> {
     let new = CreateOrg::read(call.fields()?)?;
     call.authorize(ManagementAction::OrgsCreate, &Target::System)?;
-    let written = call.commit(|app, author| async move { app.store.create_org(&author, new).await }).await?;
-    Ok(created(&OrgWritten::from(written)))
+    let write = |app: AppState, attempt| async move { app.store.create_org(attempt, new).await };
+    Ok(created(&call.make::<OrgWritten, _, _>(repeat, None, write).await?))
 }
 
 /// Lists the organizations that exist, oldest first.
@@ -94,7 +108,7 @@ pub(super) struct UpdateOrg {
 }
 
 /// Changes an organization's name or slug.
-#[utoipa::path(patch, path = "/v1/orgs/{org}", operation_id = "update_org", tag = "orgs", params(("org" = String, Path)),
+#[utoipa::path(patch, path = "/v1/orgs/{org}", operation_id = "update_org", tag = "orgs", params(WaitParam, ("org" = String, Path)),
     request_body = UpdateOrg, responses((status = 200, body = OrgWritten), Errors))]
 pub(super) async fn update_org(Path(org): Path<String>, mut call: Call) -> Result<Json<OrgWritten>, ApiError> {
     let mut fields = call.fields()?;
@@ -107,7 +121,7 @@ pub(super) async fn update_org(Path(org): Path<String>, mut call: Call) -> Resul
 }
 
 /// Deletes an organization: a tombstone that ends every key.
-#[utoipa::path(delete, path = "/v1/orgs/{org}", operation_id = "delete_org", tag = "orgs", params(("org" = String, Path)),
+#[utoipa::path(delete, path = "/v1/orgs/{org}", operation_id = "delete_org", tag = "orgs", params(WaitParam, ("org" = String, Path)),
     responses((status = 200, body = OrgWritten), Errors))]
 pub(super) async fn delete_org(Path(org): Path<String>, mut call: Call) -> Result<Json<OrgWritten>, ApiError> {
     call.no_fields()?;
@@ -133,7 +147,7 @@ impl Suspension {
 }
 
 /// Suspends an organization: none of its keys is allowed anything until it is unsuspended.
-#[utoipa::path(post, path = "/v1/orgs/{org}/suspend", operation_id = "suspend_org", tag = "orgs", params(("org" = String, Path)),
+#[utoipa::path(post, path = "/v1/orgs/{org}/suspend", operation_id = "suspend_org", tag = "orgs", params(WaitParam, ("org" = String, Path)),
     request_body = Suspension, responses((status = 200, body = OrgWritten), Errors))]
 pub(super) async fn suspend_org(Path(org): Path<String>, mut call: Call) -> Result<Json<OrgWritten>, ApiError> {
     let (org, reason) = Suspension::read(&mut call, &org, ManagementAction::OrgsSuspend).await?;
@@ -142,7 +156,7 @@ pub(super) async fn suspend_org(Path(org): Path<String>, mut call: Call) -> Resu
 }
 
 /// Lifts a suspension.
-#[utoipa::path(post, path = "/v1/orgs/{org}/unsuspend", operation_id = "unsuspend_org", tag = "orgs", params(("org" = String, Path)),
+#[utoipa::path(post, path = "/v1/orgs/{org}/unsuspend", operation_id = "unsuspend_org", tag = "orgs", params(WaitParam, ("org" = String, Path)),
     request_body = Suspension, responses((status = 200, body = OrgWritten), Errors))]
 pub(super) async fn unsuspend_org(Path(org): Path<String>, mut call: Call) -> Result<Json<OrgWritten>, ApiError> {
     let (org, reason) = Suspension::read(&mut call, &org, ManagementAction::OrgsUnsuspend).await?;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sqlx::FromRow;
 
 use super::{
-    Engine, Listing, Page, Store, StoreError, Written,
+    Attempt, Engine, Listing, Page, Store, StoreError, Written,
     audit::{difference, text},
     moment::Moment,
     stored::{Problem, Stored, expect_one, time},
@@ -109,17 +109,17 @@ impl Store {
     /// Makes an admin with a token that the caller has minted.
     pub async fn create_admin(
         &self,
-        author: &Author,
+        attempt: impl Into<Attempt<Admin>>,
         new: NewAdmin,
         secret: &SealedSecret,
     ) -> Result<Written<Admin>, StoreError> {
-        let mut write = self.begin(author).await?;
+        let mut write = self.begin(attempt).await?;
         let admin = Admin {
             id: write.mint(),
             name: new.name,
             role: new.role,
             hint: secret.hint.clone(),
-            created_at: author.at,
+            created_at: write.author.at,
             revoked_at: None,
         };
         write.tx.insert_admin(&admin, secret, write.revision).await?;

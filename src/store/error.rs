@@ -1,5 +1,6 @@
 //! What can go wrong in the store, and which of the engines' errors mean what.
 
+use serde_json::Value;
 use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
@@ -17,6 +18,12 @@ pub enum StoreError {
     /// The admin on whose behalf the write happens was revoked, or has another role by now.
     #[error("the admin token is no longer valid")]
     ActorGone,
+    /// The write was made before, under the same idempotency key: what it was answered, and the revision that was read now.
+    #[error("the write was made before, under the same idempotency key")]
+    AnsweredBefore { answer: Value, revision: i64 },
+    /// The idempotency key stands for a write that was asked for otherwise.
+    #[error("the idempotency key was used with another body; send the same body again, or take another key")]
+    AnotherRequest,
     #[error("the database cannot be used")]
     Unavailable(#[source] sqlx::Error),
     /// It took the question and gave no answer.

@@ -4,7 +4,7 @@ mod row;
 
 pub(super) use self::row::parse_permissions;
 use super::{
-    Engine, Listing, Page, Store, StoreError, Written,
+    Attempt, Engine, Listing, Page, Store, StoreError, Written,
     audit::{difference, text},
     org::refuse_deleted,
     stored::corrupt,
@@ -59,29 +59,25 @@ impl Store {
     /// Makes a key in an org that is not deleted, with a secret that the caller has minted.
     pub async fn create_key(
         &self,
-        author: &Author,
+        attempt: impl Into<Attempt<Key>>,
         org: OrgId,
         new: NewKey,
         secret: &SealedSecret,
     ) -> Result<Written<Key>, StoreError> {
-        let mut write = self.begin(author).await?;
+        let mut write = self.begin(attempt).await?;
+        let now = write.author.at;
         let owner = write.tx.find_org(org).await?.ok_or(StoreError::NotFound)?;
         refuse_deleted(&owner)?;
-        let first = KeySecret {
-            id: write.mint(),
-            hint: secret.hint.clone(),
-            created_at: author.at,
-            expires_at: None,
-            last_used_at: None,
-        };
+        let first =
+            KeySecret { id: write.mint(), hint: secret.hint.clone(), created_at: now, expires_at: None, last_used_at: None };
         let key = Key {
             id: write.mint(),
             org,
             name: new.name,
             environment: new.environment,
             permissions: new.permissions,
-            created_at: author.at,
-            updated_at: author.at,
+            created_at: now,
+            updated_at: now,
             expires_at: new.expires_at,
             disabled_at: None,
             revocation: None,
@@ -136,14 +132,14 @@ impl Store {
     /// `change` adds.
     pub(super) async fn change_key(
         &self,
-        author: &Author,
+        attempt: impl Into<Attempt<Key>>,
         id: KeyId,
         action: &'static str,
         reason: Option<&Reason>,
         secret: Option<&SealedSecret>,
         change: impl FnOnce(&mut Key) -> Result<(), StoreError> + Send,
     ) -> Result<Written<Key>, StoreError> {
-        let mut write = self.begin(author).await?;
+        let mut write = self.begin(attempt).await?;
         let before = write.tx.find_key(id).await?.ok_or(StoreError::NotFound)?;
         // Only one action may be repeated on what is over: the one that ended it.
         let repeated = action == REVOKE && before.revocation.is_some();
@@ -156,7 +152,7 @@ impl Store {
         if after == before {
             return write.unchanged(before).await;
         }
-        after.updated_at = author.at;
+        after.updated_at = write.author.at;
         write.tx.update_key(&after, write.revision).await?;
         write.tx.write_secrets(&after, &before.secrets, secret, write.revision).await?;
         let target = id.to_string();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sqlx::FromRow;
 
 use super::{
-    Engine, Listing, Page, Store, StoreError, Written,
+    Attempt, Engine, Listing, Page, Store, StoreError, Written,
     audit::{difference, text},
     moment::Moment,
     stored::{Problem, Stored, expect_one, required, time},
@@ -109,15 +109,16 @@ impl Store {
     }
 
     /// Makes an org; its slug must be free.
-    pub async fn create_org(&self, author: &Author, new: NewOrg) -> Result<Written<Org>, StoreError> {
-        let mut write = self.begin(author).await?;
+    pub async fn create_org(&self, attempt: impl Into<Attempt<Org>>, new: NewOrg) -> Result<Written<Org>, StoreError> {
+        let mut write = self.begin(attempt).await?;
+        let now = write.author.at;
         let org = Org {
             id: write.mint(),
             name: new.name,
             slug: new.slug,
             suspension: None,
-            created_at: author.at,
-            updated_at: author.at,
+            created_at: now,
+            updated_at: now,
             deleted_at: None,
         };
         write.tx.insert_org(&org, write.revision).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError, Written};
+use super::{Attempt, Store, StoreError, Written};
 use crate::domain::{
     audit::Author,
     clock::Timestamp,
@@ -16,23 +16,25 @@ impl Store {
     /// already; any older one ends now, so that at most two live.
     pub async fn rotate_key(
         &self,
-        author: &Author,
+        attempt: impl Into<Attempt<Key>>,
         id: KeyId,
         overlap: Duration,
         secret: &SealedSecret,
     ) -> Result<Written<Key>, StoreError> {
+        let attempt = attempt.into();
+        let now = attempt.author.at;
         let change = |key: &mut Key| {
-            refuse_ended(key, author.at)?;
-            end_all_but_newest(key, author.at);
-            if let Some(newest) = live(key, author.at).next_back() {
-                let end = author.at.plus(overlap);
+            refuse_ended(key, now)?;
+            end_all_but_newest(key, now);
+            if let Some(newest) = live(key, now).next_back() {
+                let end = now.plus(overlap);
                 newest.expires_at = Some(newest.expires_at.map_or(end, |earlier| earlier.min(end)));
             }
-            let new = self.mint_secret(author, secret);
+            let new = self.mint_secret(now, secret);
             key.secrets.push(new);
             Ok(())
         };
-        self.change_key(author, id, "key.rotate", None, Some(secret), change).await
+        self.change_key(attempt, id, "key.rotate", None, Some(secret), change).await
     }
 
     /// Ends every secret but the newest now.
@@ -44,9 +46,9 @@ impl Store {
         self.change_key(author, id, "key.finish_rotation", None, None, change).await
     }
 
-    fn mint_secret(&self, author: &Author, secret: &SealedSecret) -> KeySecret {
-        let id = SecretId::new(author.at, &self.random);
-        KeySecret { id, hint: secret.hint.clone(), created_at: author.at, expires_at: None, last_used_at: None }
+    fn mint_secret(&self, now: Timestamp, secret: &SealedSecret) -> KeySecret {
+        let id = SecretId::new(now, &self.random);
+        KeySecret { id, hint: secret.hint.clone(), created_at: now, expires_at: None, last_used_at: None }
     }
 }
 

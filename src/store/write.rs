@@ -5,6 +5,7 @@ use super::{
     Store, StoreError,
     audit::Entry,
     migration::no_meta,
+    once::{Attempt, Once},
     stored::{corrupt, expect_one},
     tx::Tx,
 };
@@ -47,17 +48,20 @@ pub(super) struct Event<'a> {
 }
 
 /// A write in progress: it holds the row lock on `meta`, so no other write is in progress anywhere.
-pub(super) struct Write {
+pub(super) struct Write<T> {
     pub(super) tx: Tx,
     pub(super) author: Author,
+    once: Option<Once<T>>,
     pub(super) revision: i64,
     audit_head: [u8; 32],
     random: Random,
 }
 
 impl Store {
-    /// Begins a write: the revision first, which makes commit order equal revision order, then the author's right to exist.
-    pub(super) async fn begin(&self, author: &Author) -> Result<Write, StoreError> {
+    /// Begins a write: the revision first, which makes commit order equal revision order, then the author's right to exist,
+    /// then whether it was made before: a duplicate has waited for the first one by now.
+    pub(super) async fn begin<T>(&self, attempt: impl Into<Attempt<T>>) -> Result<Write<T>, StoreError> {
+        let Attempt { author, once } = attempt.into();
         let mut tx = self.begin_write().await?;
         let (revision, audit_head) = tx.next_revision().await?;
         if let Actor::Admin { id, role } = &author.actor
@@ -66,7 +70,13 @@ impl Store {
             tx.rollback().await?;
             return Err(StoreError::ActorGone);
         }
-        Ok(Write { tx, author: author.clone(), revision, audit_head, random: self.random.clone() })
+        if let Some(once) = &once
+            && let Some(answer) = tx.find_answer(&author, once).await?
+        {
+            tx.rollback().await?;
+            return Err(StoreError::AnsweredBefore { answer, revision: revision - 1 });
+        }
+        Ok(Write { tx, author, once, revision, audit_head, random: self.random.clone() })
     }
 
     /// 128 random bits in hexadecimal: an epoch or a tag.
@@ -81,24 +91,27 @@ fn random_text(random: &Random) -> String {
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
-impl Write {
+impl<T> Write<T> {
     /// A fresh id of this write's moment.
     pub(super) fn mint<K: Kind>(&self) -> Id<K> {
         Id::new(self.author.at, &self.random)
     }
 
     /// Nothing is to be done: ends the transaction without a trace.
-    pub(super) async fn unchanged<T>(self, value: T) -> Result<Written<T>, StoreError> {
+    pub(super) async fn unchanged(self, value: T) -> Result<Written<T>, StoreError> {
         self.tx.rollback().await?;
         Ok(Written { value, revision: self.revision - 1, changed: false })
     }
 
     /// The rows are written: records the change and commits.
-    pub(super) async fn finish<T>(mut self, event: Event<'_>, value: T) -> Result<Written<T>, StoreError> {
+    pub(super) async fn finish(mut self, event: Event<'_>, value: T) -> Result<Written<T>, StoreError> {
         let entry = Entry::new(self.revision, self.mint(), &self.author, &event, self.audit_head);
         self.tx.insert_audit(&entry).await?;
         self.tx.insert_change(self.revision, event.kind, &event.target, &random_text(&self.random)).await?;
         self.tx.update_audit_head(&entry.hash).await?;
+        if let Some(once) = &self.once {
+            self.tx.keep_answer(&self.author, once, &value, self.revision).await?;
+        }
         self.tx.notify(self.revision).await?;
         self.tx.commit().await?;
         Ok(Written { value, revision: self.revision, changed: true })

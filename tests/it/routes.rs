@@ -9,6 +9,7 @@ mod envelope;
 mod errors;
 mod expiry;
 mod health;
+mod idempotency;
 mod keys;
 mod orgs;
 mod outcome;

@@ -9,6 +9,7 @@ mod keys;
 mod lists;
 mod migrations;
 mod names;
+mod once;
 mod opening;
 mod orgs;
 mod outcome;
