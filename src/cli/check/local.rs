@@ -5,9 +5,9 @@ use http::Request;
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 
-use super::{Answer, question::Question, remote::bearer};
+use super::{Answer, question::Question};
 use crate::{
-    cli::{desk::Desk, failure::Failure, policy_source::PolicySourceArgs},
+    cli::{desk::Desk, failure::Failure, policy_source::PolicySourceArgs, remote::bearer},
     http::{Api, App, AppState},
     snapshot::Keeper,
     telemetry::Recorder,
