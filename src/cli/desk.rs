@@ -41,7 +41,6 @@ pub(super) struct Desk {
     pub store: Store,
     pub clock: Clock,
     pub random: Random,
-    pub output: Output,
 }
 
 impl DeskArgs {
@@ -97,7 +96,7 @@ impl DeskArgs {
                 return Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`")));
             }
             let closing = store.clone();
-            let desk = Desk { loaded, store, clock: Clock::System, random: Random::System, output: self.output };
+            let desk = Desk { loaded, store, clock: Clock::System, random: Random::System };
             let result = command(desk).await;
             closing.close().await;
             result
