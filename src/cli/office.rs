@@ -1,15 +1,15 @@
 //! Where orgs, keys and admins are looked after: at the database itself, or through the HTTP API of a running server.
 //! The commands do not know which.
 
-mod at_hand;
 mod change;
-mod through;
+mod counter;
+mod database;
 
 use clap::Args;
 use serde_json::Value;
 
 pub(super) use self::change::{Change, Done};
-use self::through::Counter;
+use self::counter::Counter;
 use super::{
     credential::TokenArgs,
     desk::{Desk, DeskArgs},
@@ -45,8 +45,8 @@ pub(super) struct Office {
 
 #[derive(Debug)]
 enum Side {
-    AtHand(Box<Desk>),
-    Through(Counter),
+    Database(Box<Desk>),
+    Counter(Counter),
 }
 
 /// One thing by its id.
@@ -87,8 +87,8 @@ impl OfficeArgs {
         F: Future<Output = Result<Exit, Failure>>,
     {
         match self.server(names_policies)? {
-            Some(server) => self.run_through(server, command),
-            None => self.desk.run(async |desk| command(self.at_hand(desk)).await),
+            Some(server) => self.run_at_counter(server, command),
+            None => self.desk.run(async |desk| command(self.at_desk(desk)).await),
         }
     }
 
@@ -98,8 +98,8 @@ impl OfficeArgs {
         F: Future<Output = Result<Exit, Failure>>,
     {
         match self.server(false)? {
-            Some(server) => self.run_through(server, command),
-            None => self.desk.run_on_new(async |desk| command(self.at_hand(desk)).await),
+            Some(server) => self.run_at_counter(server, command),
+            None => self.desk.run_on_new(async |desk| command(self.at_desk(desk)).await),
         }
     }
 
@@ -117,16 +117,16 @@ impl OfficeArgs {
         &self.desk
     }
 
-    fn run_through<F>(&self, server: Server, command: impl FnOnce(Office) -> F) -> Result<Exit, Failure>
+    fn run_at_counter<F>(&self, server: Server, command: impl FnOnce(Office) -> F) -> Result<Exit, Failure>
     where
         F: Future<Output = Result<Exit, Failure>>,
     {
-        let side = Side::Through(Counter::new(server, &self.token.read()?)?);
+        let side = Side::Counter(Counter::new(server, &self.token.read()?)?);
         runtime()?.block_on(command(Office { output: self.desk.output(), side }))
     }
 
-    fn at_hand(&self, desk: Desk) -> Office {
-        Office { output: self.desk.output(), side: Side::AtHand(Box::new(desk)) }
+    fn at_desk(&self, desk: Desk) -> Office {
+        Office { output: self.desk.output(), side: Side::Database(Box::new(desk)) }
     }
 }
 
@@ -134,14 +134,14 @@ impl Office {
     /// Reads one thing.
     pub(super) async fn find(&self, thing: Thing) -> Result<Option<Value>, Failure> {
         match &self.side {
-            Side::AtHand(desk) => desk.find(thing).await,
-            Side::Through(counter) => counter.find(thing).await,
+            Side::Database(desk) => desk.find(thing).await,
+            Side::Counter(counter) => counter.find(thing).await,
         }
     }
 
     /// Reads the org that has a slug now. The API knows orgs by their ids alone, so a server's are leafed through.
     pub(super) async fn find_org_by_slug(&self, slug: &Slug) -> Result<Option<Value>, Failure> {
-        if let Side::AtHand(desk) = &self.side {
+        if let Side::Database(desk) = &self.side {
             return desk.find_org_by_slug(slug).await;
         }
         let mut after = None;
@@ -175,16 +175,16 @@ impl Office {
 
     async fn page(&self, list: List, after: Option<String>) -> Result<Sheet, Failure> {
         match &self.side {
-            Side::AtHand(desk) => desk.page(list, after.as_deref()).await,
-            Side::Through(counter) => counter.page(list, after.as_deref()).await,
+            Side::Database(desk) => desk.page(list, after.as_deref()).await,
+            Side::Counter(counter) => counter.page(list, after.as_deref()).await,
         }
     }
 
     /// Makes a change.
     pub(super) async fn change(&self, change: Change) -> Result<Done, Failure> {
         match &self.side {
-            Side::AtHand(desk) => desk.change(change).await,
-            Side::Through(counter) => counter.change(&change).await,
+            Side::Database(desk) => desk.change(change).await,
+            Side::Counter(counter) => counter.change(&change).await,
         }
     }
 }
