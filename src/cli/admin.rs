@@ -18,7 +18,7 @@ use crate::domain::{
 /// Make, list and revoke admin tokens
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first token of a database is made here, on the machine that holds its settings. There is no default credential.
+The first token of a database is made without a server, on the machine that holds its settings. There is no default credential.
 
 Examples:
   claviger admin create --role owner 'Your name'

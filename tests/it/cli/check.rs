@@ -112,7 +112,7 @@ pub(super) fn foreign(answer: &str) -> (String, JoinHandle<String>) {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = Vec::new();
         let mut part = [0; 4096];
-        while !request.ends_with(if request.starts_with(b"GET") { b"\r\n\r\n" } else { b"}" }) {
+        while !request.ends_with(if request.starts_with(b"GET") { &b"\r\n\r\n"[..] } else { b"}" }) {
             let length = stream.read(&mut part).unwrap();
             request.extend_from_slice(&part[..length]);
         }
