@@ -68,7 +68,7 @@ impl DeskArgs {
     {
         let loaded = self.settings()?;
         refuse_missing_file(&loaded)?;
-        self.open(loaded, async |_| Ok(()), command)
+        open(loaded, async |_| Ok(()), command)
     }
 
     /// Runs a command that is the first one on many a database: one without a schema gets it.
@@ -76,32 +76,31 @@ impl DeskArgs {
     where
         F: Future<Output = Result<Exit, Failure>>,
     {
-        self.open(self.settings()?, make_schema, command)
+        open(self.settings()?, make_schema, command)
     }
+}
 
-    fn open<F>(
-        &self,
-        loaded: Loaded,
-        prepare: impl AsyncFnOnce(&Store) -> Result<(), Failure>,
-        command: impl FnOnce(Desk) -> F,
-    ) -> Result<Exit, Failure>
-    where
-        F: Future<Output = Result<Exit, Failure>>,
-    {
-        start_log(&loaded)?;
-        runtime()?.block_on(async {
-            let store = Store::open(&loaded.config.database, Random::System).await?;
-            prepare(&store).await?;
-            if let Some(migration) = store.pending_migrations().await?.first() {
-                return Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`")));
-            }
-            let closing = store.clone();
-            let desk = Desk { loaded, store, clock: Clock::System, random: Random::System };
-            let result = command(desk).await;
-            closing.close().await;
-            result
-        })
-    }
+fn open<F>(
+    loaded: Loaded,
+    prepare: impl AsyncFnOnce(&Store) -> Result<(), Failure>,
+    command: impl FnOnce(Desk) -> F,
+) -> Result<Exit, Failure>
+where
+    F: Future<Output = Result<Exit, Failure>>,
+{
+    start_log(&loaded)?;
+    runtime()?.block_on(async {
+        let store = Store::open(&loaded.config.database, Random::System).await?;
+        prepare(&store).await?;
+        if let Some(migration) = store.pending_migrations().await?.first() {
+            return Err(Failure::failed(format!("the migration `{migration}` is pending; run `claviger migrate up`")));
+        }
+        let closing = store.clone();
+        let desk = Desk { loaded, store, clock: Clock::System, random: Random::System };
+        let result = command(desk).await;
+        closing.close().await;
+        result
+    })
 }
 
 /// Warnings of the rooms below are heard on stderr. What a server tells of its day would be noise beside the answer of a command.

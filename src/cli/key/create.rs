@@ -86,14 +86,14 @@ impl KeyOrder {
 
     /// The order as `POST /v1/orgs/{org}/keys` takes it; the server judges it.
     pub(in crate::cli) fn body(&self) -> Value {
-        let mut body = json!({ "name": self.name, "environment": self.environment, "permissions": self.permissions });
-        if let Some(end) = self.expires_at {
-            body["expires_at"] = end.to_string().into();
-        }
-        if let Some(length) = self.expires_in {
-            body["expires_in"] = format!("{}s", length.as_secs()).into();
-        }
-        body
+        let fields = [
+            ("name", Some(json!(self.name))),
+            ("environment", Some(json!(self.environment))),
+            ("permissions", Some(json!(self.permissions))),
+            ("expires_at", self.expires_at.map(|end| end.to_string().into())),
+            ("expires_in", self.expires_in.map(|length| format!("{}s", length.as_secs()).into())),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 }
 
