@@ -4,31 +4,29 @@ use clap::{Args, Subcommand};
 
 use super::{
     consent::Consent,
-    desk::{Desk, DeskArgs, all},
     exit::Exit,
     failure::Failure,
+    office::{Change, List, Office, OfficeArgs, Thing},
+    output::cell,
 };
-use crate::{
-    domain::{
-        admin::{Admin, NewAdmin, Role},
-        id::AdminId,
-        name::Name,
-        secret::Plane,
-    },
-    http::AdminView,
+use crate::domain::{
+    admin::{NewAdmin, Role},
+    id::AdminId,
+    name::Name,
 };
 
 /// Make, list and revoke admin tokens
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first token of a database is made here, on the machine that holds its settings. There is no default credential.
+The first token of a database is made without a server, on the machine that holds its settings. There is no default credential.
 
 Examples:
   claviger admin create --role owner 'Your name'
-  claviger admin revoke adm_…")]
+  claviger admin revoke adm_…
+  claviger admin list --server https://claviger.example --token - < token")]
 pub(super) struct AdminArgs {
     #[command(flatten)]
-    desk: DeskArgs,
+    office: OfficeArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,40 +57,37 @@ Examples:
 }
 
 pub(super) fn run(args: AdminArgs) -> Result<Exit, Failure> {
-    let AdminArgs { desk, command } = args;
-    match command {
-        Command::Create { name, role } => desk.run_on_new(async |desk| create(&desk, NewAdmin { name, role }).await),
-        Command::List => desk.run(async |desk| list(&desk).await),
-        Command::Revoke { admin, consent } => desk.run(async |desk| revoke(&desk, admin, consent).await),
-    }
+    let AdminArgs { office, command } = args;
+    let is_first = matches!(command, Command::Create { .. });
+    let answer = async |office: Office| answer(&office, command).await;
+    if is_first { office.run_on_new(answer) } else { office.run(answer) }
 }
 
-async fn create(desk: &Desk, new: NewAdmin) -> Result<Exit, Failure> {
-    desk.refuse_id()?;
-    let (secret, sealed) = desk.mint(Plane::Admin)?;
-    let made = desk.store.create_admin(&desk.author(), new, &sealed).await?;
-    desk.print_secret("admin", &AdminView::new(&made.value), made.revision, &secret)?;
-    Ok(Exit::Ok)
+async fn answer(office: &Office, command: Command) -> Result<Exit, Failure> {
+    let change = match command {
+        Command::Create { name, role } => {
+            office.output.refuse_id()?;
+            Change::CreateAdmin(NewAdmin { name, role })
+        }
+        Command::List => {
+            let columns = ["id", "name", "role", "state", "hint", "created_at"];
+            let when_empty = "there is no admin; `claviger admin create` makes one";
+            return office.output.print_list(&office.list(List::Admins).await?, &columns, when_empty);
+        }
+        Command::Revoke { admin, consent } => {
+            consent.ask(&impact(office, admin).await?)?;
+            Change::RevokeAdmin(admin)
+        }
+    };
+    office.output.print_done(&office.change(change).await?)
 }
 
-async fn list(desk: &Desk) -> Result<Exit, Failure> {
-    let admins = admins(desk).await?;
-    let columns = ["id", "name", "role", "state", "hint", "created_at"];
-    desk.print_list(admins.iter().map(AdminView::new), &columns, "there is no admin; `claviger admin create` makes one")?;
-    Ok(Exit::Ok)
-}
-
-async fn admins(desk: &Desk) -> Result<Vec<Admin>, Failure> {
-    Ok(all(|admin: &Admin| admin.id, async |page| desk.store.list_admins(page).await).await?)
-}
-
-async fn revoke(desk: &Desk, id: AdminId, consent: Consent) -> Result<Exit, Failure> {
-    let admin = desk.store.find_admin(id).await?;
-    let admin = admin.ok_or_else(|| Failure::failed(format!("there is no admin `{id}`; `claviger admin list` shows them")))?;
-    let others = admins(desk).await?.iter().filter(|other| other.id != id && other.revoked_at.is_none()).count();
-    let impact = format!("the token of {} ({}, {id}) will be refused for ever; {others} others stay", admin.name, admin.role);
-    consent.ask(&impact)?;
-    let written = desk.store.revoke_admin(&desk.author(), id).await?;
-    desk.print_written("admin", &AdminView::new(&written.value), written.revision)?;
-    Ok(Exit::Ok)
+/// What it means to revoke an admin's token, in a sentence.
+async fn impact(office: &Office, id: AdminId) -> Result<String, Failure> {
+    let missing = || Failure::failed(format!("there is no admin `{id}`; `claviger admin list` shows them"));
+    let admin = office.find(Thing::Admin(id)).await?.ok_or_else(missing)?;
+    let is_other = |admin: &&serde_json::Value| cell(admin.get("id")) != id.to_string() && cell(admin.get("state")) == "active";
+    let others = office.list(List::Admins).await?.iter().filter(is_other).count();
+    let (name, role) = (cell(admin.get("name")), cell(admin.get("role")));
+    Ok(format!("the token of {name} ({role}, {id}) will be refused for ever; {others} others stay"))
 }

@@ -2,12 +2,12 @@
 
 mod local;
 mod question;
-mod remote;
 
 use clap::Args;
+use http::Method;
 use serde_json::Value;
 
-use self::{question::QuestionArgs, remote::Server};
+use self::question::QuestionArgs;
 use super::{
     credential::CredentialArgs,
     desk::DeskArgs,
@@ -15,6 +15,8 @@ use super::{
     failure::Failure,
     output::{Output, card, cell, write_json, write_line},
     policy_source::PolicySourceArgs,
+    remote::{Reply, Server, bearer},
+    server::runtime,
 };
 
 /// Decide a request as a server would, or ask one
@@ -35,7 +37,7 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     credential: CredentialArgs,
     /// URL of a running server to ask [default: CLAVIGER_SERVER, unless another flag names a database or policies]
-    #[arg(long, value_name = "URL", conflicts_with_all = ["database", "config", "policies", "schema"])]
+    #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
     policies: PolicySourceArgs,
@@ -56,12 +58,13 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let key = args.credential.read()?;
     let question = args.question.read()?;
     let named = args.desk.names_database() || args.policies.is_given();
-    let variable = || std::env::var("CLAVIGER_SERVER").ok().filter(|url| !named && !url.is_empty());
     let output = args.desk.output();
-    match args.server.clone().or_else(variable) {
-        Some(url) => Server::parse(&url)?.ask(&key, question)?.told(output),
-        None => args.desk.run(async |desk| local::ask(&desk, &args.policies, &key, question).await?.told(output)),
-    }
+    let Some(server) = Server::choose(args.server.as_deref(), named)? else {
+        return args.desk.run(async |desk| local::ask(&desk, &args.policies, &key, question).await?.told(output));
+    };
+    let asked = server.send(Method::POST, "/v1/authorize", bearer(&key)?, Some(&question));
+    let Reply { status, body } = runtime()?.block_on(asked)?;
+    Answer { status, body }.told(output)
 }
 
 impl Answer {

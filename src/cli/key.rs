@@ -1,30 +1,23 @@
 //! `claviger key`: API keys.
 
-mod create;
+pub(super) mod create;
 mod verify;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::{
     consent::Consent,
     credential::CredentialArgs,
-    desk::{Desk, DeskArgs, all},
     exit::Exit,
     failure::Failure,
+    office::{Change, List, Office, OfficeArgs, Thing, id_of},
     org,
+    output::cell,
 };
-use crate::{
-    domain::{
-        clock::parse_duration,
-        id::KeyId,
-        key::{Key, LONGEST_OVERLAP},
-        name::Reason,
-    },
-    http::KeyView,
-    store::Written,
-};
+use crate::domain::{clock::parse_duration, id::KeyId, key::LONGEST_OVERLAP, name::Reason};
 
 /// Create, rotate and revoke API keys
 #[derive(Debug, Args)]
@@ -34,16 +27,33 @@ KEY is an id, ORG an id or a slug. A new secret is alone on stdout, everything e
 Examples:
   claviger key create --org acme --name CI --environment live --permission read-only
   claviger key rotate key_… --overlap 24h > new-secret
-  claviger key verify --key - < secret")]
+  claviger key verify --key - < secret
+  claviger key list --org acme --server https://claviger.example --token - < token")]
 pub(super) struct KeyArgs {
     #[command(flatten)]
-    desk: DeskArgs,
+    office: OfficeArgs,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    OnKeys(OnKeys),
+    /// Say whose a secret is, and whether it is valid
+    #[command(after_help = "\
+A database tells why a secret is not valid. A server is asked with the key alone and does not say.
+
+Exit codes: 0 the secret is valid, 4 it is not.
+
+Examples:
+  claviger key verify --key - < secret
+  CLAVIGER_API_KEY=op_live_… claviger key verify -o json")]
+    Verify(CredentialArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum OnKeys {
     /// Make a key and show its secret, once
     Create(create::CreateArgs),
     /// List the keys of an organization
@@ -92,14 +102,6 @@ Examples:
         #[command(flatten)]
         consent: Consent,
     },
-    /// Say whose a secret is, and whether it is valid
-    #[command(after_help = "\
-Exit codes: 0 the secret is valid, 4 it is not.
-
-Examples:
-  claviger key verify --key - < secret
-  CLAVIGER_API_KEY=op_live_… claviger key verify -o json")]
-    Verify(CredentialArgs),
 }
 
 fn parse_overlap(text: &str) -> Result<Duration, String> {
@@ -108,74 +110,75 @@ fn parse_overlap(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(args: KeyArgs) -> Result<Exit, Failure> {
-    args.desk.run(async |desk| match args.command {
-        Command::Create(args) => create::create(&desk, args).await,
-        Command::List { org } => list(&desk, &org).await,
-        Command::Get { key } => {
-            desk.print(&KeyView::new(&find(&desk, key).await?, desk.clock.now()))?;
-            Ok(Exit::Ok)
+    let KeyArgs { office, command } = args;
+    match command {
+        Command::OnKeys(command) => {
+            let names_policies = matches!(&command, OnKeys::Create(args) if args.names_policies());
+            office.run_unless(names_policies, async |office| answer(&office, command).await)
         }
-        Command::Rotate { key, overlap, consent } => rotate(&desk, key, overlap, consent).await,
-        Command::FinishRotation { key } => {
-            let key = find(&desk, key).await?;
-            written(&desk, &desk.store.finish_rotation(&desk.author(), key.id).await?)
-        }
-        Command::Disable { key, consent } => {
-            let key = find(&desk, key).await?;
-            consent.ask(&impact(&desk, &key, "will be refused until it is enabled").await?)?;
-            written(&desk, &desk.store.disable_key(&desk.author(), key.id).await?)
-        }
-        Command::Enable { key } => {
-            let key = find(&desk, key).await?;
-            written(&desk, &desk.store.enable_key(&desk.author(), key.id).await?)
-        }
-        Command::Revoke { key, reason, consent } => {
-            let key = find(&desk, key).await?;
-            consent.ask(&impact(&desk, &key, "will be refused for ever").await?)?;
-            written(&desk, &desk.store.revoke_key(&desk.author(), key.id, reason.as_ref()).await?)
-        }
-        Command::Verify(credential) => verify::verify(&desk, &credential.read()?).await,
-    })
-}
-
-fn written(desk: &Desk, written: &Written<Key>) -> Result<Exit, Failure> {
-    desk.print_written("key", &KeyView::new(&written.value, desk.clock.now()), written.revision)?;
-    Ok(Exit::Ok)
-}
-
-async fn find(desk: &Desk, id: KeyId) -> Result<Key, Failure> {
-    let missing = || Failure::failed(format!("there is no key `{id}`; `claviger key list --org ORG` shows them"));
-    desk.store.find_key(id).await?.ok_or_else(missing)
-}
-
-async fn list(desk: &Desk, org: &str) -> Result<Exit, Failure> {
-    let org = org::find(desk, org).await?;
-    let keys = all(|key: &Key| key.id, async |page| desk.store.list_keys(org.id, page).await).await?;
-    let now = desk.clock.now();
-    let columns = ["id", "name", "environment", "state", "permissions", "secrets", "expires_at"];
-    let when_empty = format!("{} has no key; `claviger key create --org {}` makes one", org.name, org.slug);
-    desk.print_list(keys.iter().map(|key| KeyView::new(key, now)), &columns, &when_empty)?;
-    Ok(Exit::Ok)
-}
-
-async fn rotate(desk: &Desk, id: KeyId, overlap: Duration, consent: Consent) -> Result<Exit, Failure> {
-    desk.refuse_id()?;
-    let key = find(desk, id).await?;
-    if overlap.is_zero() {
-        consent.ask(&impact(desk, &key, "gets a new secret, and the one in use dies now").await?)?;
+        Command::Verify(credential) => verify::verify(&office, &credential),
     }
-    let (secret, sealed) = desk.mint(key.environment.plane())?;
-    let written = desk.store.rotate_key(&desk.author(), key.id, overlap, &sealed).await?;
-    desk.print_secret("key", &KeyView::new(&written.value, desk.clock.now()), written.revision, &secret)?;
-    Ok(Exit::Ok)
+}
+
+async fn answer(office: &Office, command: OnKeys) -> Result<Exit, Failure> {
+    let change = match command {
+        OnKeys::Create(args) => return create::create(office, args).await,
+        OnKeys::List { org } => return list(office, &org).await,
+        OnKeys::Get { key } => {
+            office.output.print(&find(office, key).await?)?;
+            return Ok(Exit::Ok);
+        }
+        OnKeys::Rotate { key, overlap, consent } => {
+            office.output.refuse_id()?;
+            let found = find(office, key).await?;
+            if overlap.is_zero() {
+                consent.ask(&impact(office, &found, "gets a new secret, and the one in use dies now").await?)?;
+            }
+            Change::RotateKey(key, overlap)
+        }
+        OnKeys::FinishRotation { key } => {
+            find(office, key).await?;
+            Change::FinishRotation(key)
+        }
+        OnKeys::Disable { key, consent } => {
+            let found = find(office, key).await?;
+            consent.ask(&impact(office, &found, "will be refused until it is enabled").await?)?;
+            Change::DisableKey(key)
+        }
+        OnKeys::Enable { key } => {
+            find(office, key).await?;
+            Change::EnableKey(key)
+        }
+        OnKeys::Revoke { key, reason, consent } => {
+            let found = find(office, key).await?;
+            consent.ask(&impact(office, &found, "will be refused for ever").await?)?;
+            Change::RevokeKey(key, reason)
+        }
+    };
+    office.output.print_done(&office.change(change).await?)
+}
+
+async fn find(office: &Office, id: KeyId) -> Result<Value, Failure> {
+    let missing = || Failure::failed(format!("there is no key `{id}`; `claviger key list --org ORG` shows them"));
+    office.find(Thing::Key(id)).await?.ok_or_else(missing)
+}
+
+async fn list(office: &Office, org: &str) -> Result<Exit, Failure> {
+    let org = org::find(office, org).await?;
+    let keys = office.list(List::Keys(id_of(&org, "id")?)).await?;
+    let columns = ["id", "name", "environment", "state", "permissions", "secrets", "expires_at"];
+    let (name, slug) = (cell(org.get("name")), cell(org.get("slug")));
+    let when_empty = format!("{name} has no key; `claviger key create --org {slug}` makes one");
+    office.output.print_list(&keys, &columns, &when_empty)
 }
 
 /// What a command means for a key, in a sentence.
-async fn impact(desk: &Desk, key: &Key, what: &str) -> Result<String, Failure> {
-    let (now, name, id) = (desk.clock.now(), &key.name, key.id);
-    let of = match desk.store.find_org(key.org).await? {
-        Some(org) => format!("{} ({})", org.name, org::active_keys(desk, &org).await?),
-        None => key.org.to_string(),
+async fn impact(office: &Office, key: &Value, what: &str) -> Result<String, Failure> {
+    let org = id_of(key, "org_id")?;
+    let of = match office.find(Thing::Org(org)).await? {
+        Some(found) => format!("{} ({})", cell(found.get("name")), org::active_keys(office, org).await?),
+        None => org.to_string(),
     };
-    Ok(format!("the {} key {name} ({id}) of {of} {what}", key.state(now)))
+    let [state, name, id] = ["state", "name", "id"].map(|field| cell(key.get(field)));
+    Ok(format!("the {state} key {name} ({id}) of {of} {what}"))
 }

@@ -1,21 +1,20 @@
 //! `claviger org`: organizations.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::{
     consent::Consent,
-    desk::{Desk, DeskArgs, all},
     exit::Exit,
     failure::Failure,
+    office::{Change, List, Office, OfficeArgs, Thing, id_of},
+    output::cell,
 };
-use crate::{
-    domain::{
-        name::{Name, Reason, Slug},
-        org::{NewOrg, Org},
-        redact::redact,
-    },
-    http::OrgView,
-    store::{Page, Written},
+use crate::domain::{
+    id::OrgId,
+    name::{Name, Reason, Slug},
+    org::NewOrg,
+    redact::redact,
 };
 
 /// Create, list, suspend and delete organizations
@@ -26,10 +25,11 @@ ORG is an id or a slug.
 Examples:
   claviger org create Acme
   claviger org suspend acme --reason 'payment overdue'
-  claviger org list -o json")]
+  claviger org list -o json
+  claviger org list --server https://claviger.example --token - < token")]
 pub(super) struct OrgArgs {
     #[command(flatten)]
-    desk: DeskArgs,
+    office: OfficeArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -84,69 +84,54 @@ Examples:
 }
 
 pub(super) fn run(args: OrgArgs) -> Result<Exit, Failure> {
-    let OrgArgs { desk, command } = args;
-    match command {
-        Command::Create { name, slug } => desk.run_on_new(async |desk| create(&desk, name, slug).await),
-        command => desk.run(async |desk| on_existing(&desk, command).await),
-    }
+    let OrgArgs { office, command } = args;
+    let is_first = matches!(command, Command::Create { .. });
+    let answer = async |office: Office| answer(&office, command).await;
+    if is_first { office.run_on_new(answer) } else { office.run(answer) }
 }
 
-async fn on_existing(desk: &Desk, command: Command) -> Result<Exit, Failure> {
-    match command {
-        Command::Create { name, slug } => create(desk, name, slug).await,
+async fn answer(office: &Office, command: Command) -> Result<Exit, Failure> {
+    let change = match command {
+        Command::Create { name, slug } => {
+            let no_slug = || Failure::usage("the name suggests no slug; give one with `--slug`");
+            let slug = slug.or_else(|| Slug::suggest(&name)).ok_or_else(no_slug)?;
+            Change::CreateOrg(NewOrg { name, slug })
+        }
         Command::List => {
-            let orgs = all(|org: &Org| org.id, async |page| desk.store.list_orgs(page).await).await?;
             let columns = ["id", "slug", "name", "state", "created_at"];
-            desk.print_list(
-                orgs.iter().map(OrgView::new),
-                &columns,
-                "there is no organization; `claviger org create` makes one",
-            )?;
-            Ok(Exit::Ok)
+            let when_empty = "there is no organization; `claviger org create` makes one";
+            return office.output.print_list(&office.list(List::Orgs).await?, &columns, when_empty);
         }
         Command::Get { org } => {
-            desk.print(&OrgView::new(&find(desk, &org).await?))?;
-            Ok(Exit::Ok)
+            office.output.print(&find(office, &org).await?)?;
+            return Ok(Exit::Ok);
         }
         Command::Suspend { org, reason, consent } => {
-            let org = find(desk, &org).await?;
-            consent.ask(&impact(desk, &org, "will be denied everything until it is unsuspended").await?)?;
-            written(desk, &desk.store.suspend_org(&desk.author(), org.id, &reason).await?)
+            let org = find(office, &org).await?;
+            consent.ask(&impact(office, &org, "will be denied everything until it is unsuspended").await?)?;
+            Change::SuspendOrg(id_of(&org, "id")?, reason)
         }
-        Command::Unsuspend { org, reason, yes: _ } => {
-            let org = find(desk, &org).await?;
-            written(desk, &desk.store.unsuspend_org(&desk.author(), org.id, &reason).await?)
-        }
+        Command::Unsuspend { org, reason, yes: _ } => Change::UnsuspendOrg(id_of(&find(office, &org).await?, "id")?, reason),
         Command::Delete { org, consent } => {
-            let org = find(desk, &org).await?;
-            consent.ask(&impact(desk, &org, "will end, for ever").await?)?;
-            written(desk, &desk.store.delete_org(&desk.author(), org.id).await?)
+            let org = find(office, &org).await?;
+            consent.ask(&impact(office, &org, "will end, for ever").await?)?;
+            Change::DeleteOrg(id_of(&org, "id")?)
         }
-    }
-}
-
-fn written(desk: &Desk, written: &Written<Org>) -> Result<Exit, Failure> {
-    desk.print_written("org", &OrgView::new(&written.value), written.revision)?;
-    Ok(Exit::Ok)
-}
-
-async fn create(desk: &Desk, name: Name, slug: Option<Slug>) -> Result<Exit, Failure> {
-    let no_slug = || Failure::usage("the name suggests no slug; give one with `--slug`");
-    let slug = slug.or_else(|| Slug::suggest(&name)).ok_or_else(no_slug)?;
-    written(desk, &desk.store.create_org(&desk.author(), NewOrg { name, slug }).await?)
+    };
+    office.output.print_done(&office.change(change).await?)
 }
 
 /// An org by its id or slug.
-pub(super) async fn find(desk: &Desk, name: &str) -> Result<Org, Failure> {
+pub(super) async fn find(office: &Office, name: &str) -> Result<Value, Failure> {
     let found = match (name.parse(), name.parse()) {
-        (Ok(id), _) => desk.store.find_org(id).await?,
-        (_, Ok(slug)) => desk.store.find_org_by_slug(&slug).await?,
+        (Ok(id), _) => office.find(Thing::Org(id)).await?,
+        (_, Ok(slug)) => office.find_org_by_slug(&slug).await?,
         _ => None,
     };
     if let Some(org) = found {
         return Ok(org);
     }
-    let hint = match nearest(desk, name).await? {
+    let hint = match nearest(office, name).await? {
         Some(slug) => format!("did you mean `{slug}`?"),
         None => "`claviger org list` shows them".to_owned(),
     };
@@ -154,20 +139,21 @@ pub(super) async fn find(desk: &Desk, name: &str) -> Result<Org, Failure> {
 }
 
 /// The slug that is most like the name, among the oldest ones: a hint is worth one page, not a walk through millions.
-async fn nearest(desk: &Desk, name: &str) -> Result<Option<Slug>, Failure> {
-    let page = desk.store.list_orgs(Page { limit: 200, after: None }).await?;
-    let close = page.items.into_iter().map(|org| (strsim::osa_distance(org.slug.as_str(), name), org.slug)).min();
-    Ok(close.filter(|(distance, slug)| distance * 2 <= slug.as_str().len()).map(|(_, slug)| slug))
+async fn nearest(office: &Office, name: &str) -> Result<Option<String>, Failure> {
+    let slugs = office.first(List::Orgs).await?.into_iter().map(|org| cell(org.get("slug")));
+    let close = slugs.map(|slug| (strsim::osa_distance(&slug, name), slug)).min();
+    Ok(close.filter(|(distance, slug)| distance * 2 <= slug.len()).map(|(_, slug)| slug))
 }
 
 /// How many keys of an org are active.
-pub(super) async fn active_keys(desk: &Desk, org: &Org) -> Result<String, Failure> {
-    let keys = all(|key: &crate::domain::key::Key| key.id, async |page| desk.store.list_keys(org.id, page).await).await?;
-    let active = keys.iter().filter(|key| key.state(desk.clock.now()) == "active").count();
+pub(super) async fn active_keys(office: &Office, org: OrgId) -> Result<String, Failure> {
+    let keys = office.list(List::Keys(org)).await?;
+    let active = keys.iter().filter(|key| cell(key.get("state")) == "active").count();
     Ok(format!("{active} active key{}", if active == 1 { "" } else { "s" }))
 }
 
 /// What a command means for an org, in a sentence.
-async fn impact(desk: &Desk, org: &Org, what: &str) -> Result<String, Failure> {
-    Ok(format!("{} ({}): {} {what}", org.name, org.id, active_keys(desk, org).await?))
+async fn impact(office: &Office, org: &Value, what: &str) -> Result<String, Failure> {
+    let id = id_of(org, "id")?;
+    Ok(format!("{} ({id}): {} {what}", cell(org.get("name")), active_keys(office, id).await?))
 }

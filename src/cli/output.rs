@@ -4,10 +4,11 @@ use std::io::{self, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
+use secrecy::ExposeSecret;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::{exit::Exit, failure::Failure, office::Done};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,6 +19,64 @@ pub(super) enum Output {
     Json,
     /// The id alone, one on each line
     Id,
+}
+
+impl Output {
+    /// Prints one thing: its fields as a table, its JSON, or its id.
+    pub(super) fn print(self, view: &Value) -> Result<(), Failure> {
+        match self {
+            Self::Json => write_json(view),
+            Self::Id => write_line(&cell(view.get("id"))),
+            Self::Table => write_line(&fields(view)),
+        }
+    }
+
+    /// Prints what came of a change: in JSON as the HTTP API answers it, else the thing itself or its new secret.
+    pub(super) fn print_done(self, done: &Done) -> Result<Exit, Failure> {
+        match &done.secret {
+            Some(secret) => self.print_secret(done, secret.expose_secret())?,
+            None if self == Self::Json => write_json(&done.body())?,
+            None => self.print(&done.view)?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// Prints a new secret: in the JSON, or alone on stdout with everything else on stderr.
+    fn print_secret(self, done: &Done, secret: &str) -> Result<(), Failure> {
+        let text = if self == Self::Json {
+            let body = json!({ done.name: done.view, "secret": secret, "revision": done.revision });
+            serde_json::to_string_pretty(&body).map_err(Failure::failed)?
+        } else {
+            say(&fields(&done.view));
+            say("The secret is shown now and never again:");
+            secret.to_owned()
+        };
+        let lost = |error| {
+            let id = cell(done.view.get("id"));
+            Failure::failed(format!("{id} has a secret that nobody saw: it cannot be written: {error}"))
+        };
+        write_whole(&text).map_err(lost)
+    }
+
+    /// Prints a whole list: a table of some columns, JSON as the HTTP API gives a last page, or ids.
+    pub(super) fn print_list(self, views: &[Value], columns: &[&str], when_empty: &str) -> Result<Exit, Failure> {
+        let row = |view: &Value| columns.iter().map(|name| cell(view.get(*name))).collect();
+        match self {
+            Self::Json => write_json(&json!({ "data": views, "next_cursor": null }))?,
+            Self::Id => views.iter().try_for_each(|view| write_line(&cell(view.get("id"))))?,
+            Self::Table if views.is_empty() => say(when_empty),
+            Self::Table => write_line(&rows(columns, views.iter().map(row)))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    /// `-o id` would lose a secret that is shown once.
+    pub(super) fn refuse_id(self) -> Result<(), Failure> {
+        if self == Self::Id {
+            return Err(Failure::usage("`-o id` would lose the secret, which is shown once; use `-o json`"));
+        }
+        Ok(())
+    }
 }
 
 /// Writes lines to stdout. A reader that went away has had enough.
@@ -31,7 +90,7 @@ pub(super) fn write_line(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes lines that nobody can ask for again.
-pub(super) fn write_whole(text: &str) -> io::Result<()> {
+fn write_whole(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()
@@ -85,7 +144,7 @@ pub(super) fn cell(value: Option<&Value>) -> String {
 }
 
 /// The fields of an object that say something.
-pub(super) fn fields(value: &Value) -> String {
+fn fields(value: &Value) -> String {
     let told = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     card(told.map(|(name, value)| (name.as_str(), cell(Some(value)))))
 }

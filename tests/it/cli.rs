@@ -11,6 +11,7 @@ mod migrate;
 mod orgs;
 mod running;
 mod secrecy;
+mod server;
 
 use std::{fs, path::Path, process::Command};
 
@@ -23,6 +24,8 @@ use crate::support::program::{Program, command, run_with, shipped_directory};
 struct Shell {
     directory: TempDir,
     url: String,
+    /// The server to act through, with its URL in the environment, and an owner's token.
+    server: Option<(Program, String)>,
 }
 
 /// What a command said and how it ended.
@@ -40,7 +43,21 @@ impl Shell {
     }
 
     fn on(url: &str) -> Self {
-        Self { directory: TempDir::new().unwrap(), url: url.to_owned() }
+        Self { directory: TempDir::new().unwrap(), url: url.to_owned(), server: None }
+    }
+
+    /// On a database that no command can reach but through a server.
+    fn through_server() -> Self {
+        let mut shell = Self::new();
+        let token = shell.line(&["admin", "create", "--role", "owner", "Root"]);
+        shell.server = Some((shell.serve(), token));
+        shell.url = "sqlite:nowhere.db".to_owned();
+        shell
+    }
+
+    /// What is claimed of a command holds on a database and through a server.
+    fn both() -> [Self; 2] {
+        [Self::new(), Self::through_server()]
     }
 
     fn path(&self) -> &Path {
@@ -56,6 +73,9 @@ impl Shell {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(self.path(), arguments);
         command.env("CLAVIGER_DATABASE__URL", &self.url).env("CLAVIGER_HTTP__SHUTDOWN_DELAY", "0s");
+        if let Some((server, token)) = &self.server {
+            command.env("CLAVIGER_SERVER", server.told("/url")).env("CLAVIGER_ADMIN_TOKEN", token);
+        }
         command
     }
 

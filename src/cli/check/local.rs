@@ -7,9 +7,9 @@ use http::Request;
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 
-use super::{Answer, question::Question, remote::bearer};
+use super::{Answer, question::Question};
 use crate::{
-    cli::{desk::Desk, failure::Failure, policy_source::PolicySourceArgs},
+    cli::{desk::Desk, failure::Failure, policy_source::PolicySourceArgs, remote::bearer},
     domain::{id::ReplicaId, replica::Presence},
     http::{Api, App, AppState, Stopping},
     snapshot::Keeper,

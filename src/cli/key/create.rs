@@ -3,23 +3,30 @@
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::{desk::Desk, exit::Exit, failure::Failure, org, policy_source::PolicySourceArgs},
+    cli::{
+        exit::Exit,
+        failure::Failure,
+        office::{Change, Office, id_of},
+        org,
+        policy_source::PolicySourceArgs,
+    },
+    config::Loaded,
     domain::{
         clock::{Timestamp, parse_duration},
         key::{Environment, NewKey},
         name::Name,
-        permission::Permissions,
         redact::redact,
     },
-    http::KeyView,
-    policy::Engine,
 };
 
-/// What the new key starts with.
+/// Whose key it is, and what it starts with.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+With a server, the permissions are those of its own schema.
+
 Examples:
   claviger key create --org acme --name CI --environment live --permission read-only
   claviger key create --org acme --name Trial --environment test --permission jobs:read --permission scan:create --expires-in 30d
@@ -28,6 +35,13 @@ pub(super) struct CreateArgs {
     /// Id or slug of the organization
     #[arg(long)]
     org: String,
+    #[command(flatten)]
+    order: KeyOrder,
+}
+
+/// What a new key starts with, as it was ordered.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct KeyOrder {
     /// What people call it
     #[arg(long)]
     name: Name,
@@ -36,7 +50,7 @@ pub(super) struct CreateArgs {
     environment: Environment,
     /// A permission or a preset of the schema; may be repeated
     #[arg(long = "permission", value_name = "PERMISSION", required = true, num_args = 1..)]
-    permissions: Vec<String>,
+    pub permissions: Vec<String>,
     /// For example 90d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "expires_at")]
     expires_in: Option<Duration>,
@@ -47,30 +61,52 @@ pub(super) struct CreateArgs {
     policies: PolicySourceArgs,
 }
 
-pub(super) async fn create(desk: &Desk, args: CreateArgs) -> Result<Exit, Failure> {
-    desk.refuse_id()?;
-    let org = org::find(desk, &args.org).await?;
-    let permissions = expand(&args.policies.engine(&desk.loaded)?, &args.permissions)?;
-    let now = desk.clock.now();
-    let expires_at = args.expires_at.or_else(|| args.expires_in.map(|length| now.plus(length)));
-    if expires_at.is_some_and(|end| end <= now) {
-        return Err(Failure::usage("the expiry must lie in the future"));
+impl CreateArgs {
+    /// Whether a flag names the policies that a database goes with.
+    pub(super) const fn names_policies(&self) -> bool {
+        self.order.policies.is_given()
     }
-    let (secret, sealed) = desk.mint(args.environment.plane())?;
-    let new = NewKey { name: args.name, environment: args.environment, permissions, expires_at };
-    let made = desk.store.create_key(&desk.author(), org.id, new, &sealed).await?;
-    desk.print_secret("key", &KeyView::new(&made.value, now), made.revision, &secret)?;
-    Ok(Exit::Ok)
 }
 
-/// Names that the schema has, presets expanded.
-fn expand(engine: &Engine, names: &[String]) -> Result<Permissions, Failure> {
-    engine.expand(names.iter().map(String::as_str)).map_err(|unknown| {
-        let permissions = engine.permissions().iter().map(|info| info.name.as_str());
-        let valid: Vec<&str> = permissions.chain(engine.presets().iter().map(|preset| preset.name.as_str())).collect();
-        let wrong: Vec<String> = unknown.iter().map(|name| format!("`{}`{}", redact(name), suggestion(&valid, name))).collect();
-        Failure::usage(format!("the schema has no permission or preset {}; it has {}", wrong.join(", "), valid.join(", ")))
-    })
+impl KeyOrder {
+    /// The key that is made, judged here: by the schema and the clock of this machine.
+    pub(in crate::cli) fn new_key(self, loaded: &Loaded, now: Timestamp) -> Result<NewKey, Failure> {
+        let engine = self.policies.engine(loaded)?;
+        let permissions = engine.expand(self.permissions.iter().map(String::as_str)).map_err(|unknown| {
+            let permissions = engine.permissions().iter().map(|info| info.name.as_str());
+            let valid: Vec<&str> = permissions.chain(engine.presets().iter().map(|preset| preset.name.as_str())).collect();
+            unknown_permissions(&unknown, &valid)
+        })?;
+        let expires_at = self.expires_at.or_else(|| self.expires_in.map(|length| now.plus(length)));
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(Failure::usage("the expiry must lie in the future"));
+        }
+        Ok(NewKey { name: self.name, environment: self.environment, permissions, expires_at })
+    }
+
+    /// The order as `POST /v1/orgs/{org}/keys` takes it; the server judges it.
+    pub(in crate::cli) fn body(&self) -> Value {
+        let fields = [
+            ("name", Some(json!(self.name))),
+            ("environment", Some(json!(self.environment))),
+            ("permissions", Some(json!(self.permissions))),
+            ("expires_at", self.expires_at.map(|end| end.to_string().into())),
+            ("expires_in", self.expires_in.map(|length| format!("{}s", length.as_secs()).into())),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+pub(super) async fn create(office: &Office, args: CreateArgs) -> Result<Exit, Failure> {
+    office.output.refuse_id()?;
+    let org = org::find(office, &args.org).await?;
+    office.output.print_done(&office.change(Change::CreateKey(id_of(&org, "id")?, args.order)).await?)
+}
+
+/// Names that the schema does not have, and what may have been meant.
+pub(in crate::cli) fn unknown_permissions<'a>(unknown: impl IntoIterator<Item = &'a String>, valid: &[&str]) -> Failure {
+    let wrong: Vec<String> = unknown.into_iter().map(|name| format!("`{}`{}", redact(name), suggestion(valid, name))).collect();
+    Failure::usage(format!("the schema has no permission or preset {}; it has {}", wrong.join(", "), valid.join(", ")))
 }
 
 fn suggestion(valid: &[&str], name: &str) -> String {

@@ -104,7 +104,7 @@ fn a_server_is_asked_when_one_is_named() {
 }
 
 /// A server of somebody else: one connection, one answer, and what was asked.
-fn foreign(answer: &str) -> (String, JoinHandle<String>) {
+pub(super) fn foreign(answer: &str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = answer.to_owned();
@@ -112,7 +112,7 @@ fn foreign(answer: &str) -> (String, JoinHandle<String>) {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = Vec::new();
         let mut part = [0; 4096];
-        while !request.ends_with(b"}") {
+        while !request.ends_with(if request.starts_with(b"GET") { &b"\r\n\r\n"[..] } else { b"}" }) {
             let length = stream.read(&mut part).unwrap();
             request.extend_from_slice(&part[..length]);
         }

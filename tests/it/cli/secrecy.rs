@@ -85,8 +85,9 @@ fn work(loud: &Loud, key: &str, id: &str, url: &str, said: &mut Vec<String>) {
 /// Secrets typed where none belongs.
 fn mistake(loud: &Loud, key: &str, token: &str, said: &mut Vec<String>) {
     let resource = format!("{key}::\"{key}\"");
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &[key],
+        &["org", "list", "--server", "http://127.0.0.1:1", "--token", token],
         &["org", "get", key],
         &["org", "create", key],
         &["org", "create", "X", "--slug", key],
