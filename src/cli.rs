@@ -18,6 +18,7 @@ mod output;
 pub mod policy;
 mod policy_source;
 mod remote;
+mod replicas;
 mod serve;
 mod server;
 mod settings;
@@ -73,6 +74,7 @@ enum Command {
     Admin(admin::AdminArgs),
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
+    Replicas(replicas::ReplicasArgs),
     Migrate(migrate::MigrateArgs),
     Config(settings::ConfigArgs),
     /// Print the OpenAPI document of the HTTP API
@@ -92,6 +94,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Admin(args) => admin::run(args),
         Command::Check(args) => check::run(&args),
         Command::Policy(args) => Ok(policy::run(args)),
+        Command::Replicas(args) => replicas::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Config(args) => settings::run(&args),
         Command::Openapi => openapi(),

@@ -63,6 +63,7 @@ pub(super) enum List {
     Orgs,
     Keys(OrgId),
     Admins,
+    Replicas,
 }
 
 /// A page of a list, and where the next one begins.

@@ -65,6 +65,8 @@ pub(super) struct ReplicaList {
     revision: i64,
     epoch: String,
     data: Vec<ReplicaView>,
+    /// The list is always whole.
+    next_cursor: Option<String>,
 }
 
 /// Lists the server processes that decide from this database, and how far each has come.
@@ -75,7 +77,8 @@ pub(super) async fn list_replicas(mut call: Call) -> Result<Json<ReplicaList>, A
     call.authorize(ManagementAction::ReplicasList, &Target::System)?;
     let listed = call.app.store.list_replicas().await?;
     let Replicas { revision, epoch, replicas } = if call.app.store.is_shared() { listed } else { alone(&call.app, listed) };
-    Ok(Json(ReplicaList { revision, epoch, data: replicas.iter().map(|replica| ReplicaView::new(replica, revision)).collect() }))
+    let data = replicas.iter().map(|replica| ReplicaView::new(replica, revision)).collect();
+    Ok(Json(ReplicaList { revision, epoch, data, next_cursor: None }))
 }
 
 /// SQLite keeps no list: its one server is the one that answers.

@@ -19,6 +19,7 @@ pub(super) struct WaitParam {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a value for the document")]
 enum Wait {
     All,
 }

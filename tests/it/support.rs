@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod caller;
 pub(crate) mod engines;
+pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod postgres;
 pub(crate) mod program;

@@ -43,6 +43,7 @@ impl Counter {
             List::Orgs => "/v1/orgs?limit=200".to_owned(),
             List::Keys(org) => format!("/v1/orgs/{org}/keys?limit=200"),
             List::Admins => "/v1/admins?limit=200".to_owned(),
+            List::Replicas => "/v1/replicas".to_owned(),
         };
         if let Some(cursor) = cursor {
             path.push_str("&cursor=");

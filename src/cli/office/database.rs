@@ -14,7 +14,7 @@ use crate::{
         org::Org,
         secret::Plane,
     },
-    http::{AdminView, KeyView, OrgView},
+    http::{AdminView, KeyView, OrgView, ReplicaView},
     store::{Listing, Page, StoreError, Written},
 };
 
@@ -43,6 +43,14 @@ impl Desk {
             List::Keys(org) => {
                 let keys = self.store.list_keys(org, page(after)?).await?;
                 Sheet::new(&keys, |key| key.id, |key| KeyView::new(key, now))
+            }
+            List::Replicas if !self.store.is_shared() => Err(Failure::failed(
+                "a SQLite database has one server and no list of it; ask that server with `--server`",
+            )),
+            List::Replicas => {
+                let listed = self.store.list_replicas().await?;
+                let views = listed.replicas.iter().map(|replica| view(&ReplicaView::new(replica, listed.revision)));
+                Ok(Sheet { views: views.collect::<Result<_, _>>()?, next: None })
             }
             List::Admins => Sheet::new(&self.store.list_admins(page(after)?).await?, |admin| admin.id, AdminView::new),
         }

@@ -1,13 +1,13 @@
 //! A throw-away Postgres: one cluster for the test process, gone with it, however it ends.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -25,14 +25,58 @@ const SCRIPT: &str = r#"
     options="-h 127.0.0.1 -p $port -k $dir -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=300 -c shared_buffers=32MB"
     "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -o "$options" -w start >/dev/null 2>&1 || { cat "$dir/log"; exit 1; }
     echo ready
-    cat >/dev/null
+    while read -r order; do
+        main=$(head -n 1 "$dir/data/postmaster.pid" 2>/dev/null)
+        case $order in
+            stop) "$bin/pg_ctl" -D "$dir/data" -m fast -w stop ;;
+            start) "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -o "$options" -w start ;;
+            kill) kill -9 "$main" $(pgrep -P "$main"); while kill -0 "$main"; do sleep 0.05; done ;;
+        esac >/dev/null 2>&1
+        echo "$order: $?"
+    done
     "$bin/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null 2>&1
 "#;
 
-/// The running cluster. Dropping its child's standard input ends it.
-struct Cluster {
+/// A running cluster. Dropping its child's standard input ends it.
+pub(crate) struct Cluster {
     port: u16,
-    _child: Child,
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// One for a single claim, which may stop and kill it.
+    pub(crate) fn own() -> Self {
+        start()
+    }
+
+    /// The URL of its database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres:unasked@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends all connections and stops it in order.
+    pub(crate) fn stop(&mut self) {
+        self.order("stop");
+    }
+
+    /// Starts it again, after either end.
+    pub(crate) fn start(&mut self) {
+        assert_eq!(self.order("start"), "start: 0\n");
+    }
+
+    /// Ends all its processes at once, as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        self.order("kill");
+    }
+
+    fn order(&mut self, order: &str) -> String {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{order}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        assert!(answer.starts_with(order), "{order}: {answer}");
+        answer
+    }
 }
 
 /// A fresh, empty database, as a URL.
@@ -57,8 +101,8 @@ async fn execute(sql: &str) {
 
 /// The URL of a database of the cluster, which starts with the first call. The password is none: every connection is trusted.
 pub(crate) fn server_url(database: &str) -> String {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    let port = CLUSTER.get_or_init(start).port;
+    static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+    let port = CLUSTER.get_or_init(|| Mutex::new(start())).lock().unwrap().port;
     format!("postgres://postgres:unasked@127.0.0.1:{port}/{database}")
 }
 
@@ -72,14 +116,14 @@ fn start() -> Cluster {
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         match start_on(&bin, port) {
-            Ok(child) => return Cluster { port, _child: child },
+            Ok((child, answers)) => return Cluster { port, child, answers },
             Err(text) => log = text,
         }
     }
     panic!("Postgres in {} does not start:\n{log}", bin.display());
 }
 
-fn start_on(bin: &Path, port: u16) -> Result<Child, String> {
+fn start_on(bin: &Path, port: u16) -> Result<(Child, BufReader<ChildStdout>), String> {
     let mut command = unprivileged();
     command.args(["sh", "-c", SCRIPT, "sh"]).arg(bin).arg(port.to_string());
     // Ctrl-C is for the tests; the script must live on to clean up.
@@ -89,7 +133,7 @@ fn start_on(bin: &Path, port: u16) -> Result<Child, String> {
     let mut first = String::new();
     output.read_line(&mut first).unwrap();
     if first == "ready\n" {
-        return Ok(child);
+        return Ok((child, output));
     }
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();

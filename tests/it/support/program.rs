@@ -146,12 +146,26 @@ impl Program {
 
     /// Asks it to stop, and tells what it said until then.
     pub(crate) fn stop(mut self) -> Said {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        send("TERM", self.pid());
         let status = wait(&mut self.child, "the server does not stop");
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = self.stderr.take().unwrap().join().unwrap();
         Said { code: status.code(), stdout, stderr }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it in its tracks, as a machine does that sleeps.
+    pub(crate) fn pause(&self) {
+        send("STOP", self.pid());
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        send("CONT", self.pid());
     }
 
     /// Ends it as a power failure would: with SIGKILL.
@@ -159,6 +173,12 @@ impl Program {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn send(signal: &str, pid: u32) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "SIG{signal} to {pid}");
 }
 
 /// Reads to the end, and tells of the first line at once.
@@ -190,6 +210,8 @@ pub(crate) struct Visitor {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    /// The revision that it names.
+    pub(crate) revision: Option<u64>,
 }
 
 impl Visitor {
@@ -223,7 +245,8 @@ impl Visitor {
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
-        Ok(Reply { status, body: answer.json().await? })
+        let revision = answer.headers().get("claviger-revision").and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Reply { status, body: answer.json().await?, revision })
     }
 
     /// Makes an org of this slug and returns its id.
