@@ -60,7 +60,9 @@ async fn measure(url: &str, secrets: &[String]) -> Sample {
 
 fn report(keys: usize, rows: &[(&str, Sample)]) {
     println!("\n`claviger serve` with {keys} keys of {} orgs; resident now / at most, in MB\n", keys / 10);
-    println!("| | ready after | at ready | after {DECISIONS} decisions | after a whole reload (it took) |\n|---|---|---|---|---|");
+    println!(
+        "| | ready after | at ready | after {DECISIONS} decisions | after a whole reload (it took) |\n|---|---|---|---|---|"
+    );
     for (engine, sample) in rows {
         println!(
             "| {engine} | {:.1} s | {} | {} | {} ({:.1} s) |",

@@ -1,5 +1,6 @@
 //! Fills a database with rows as the product writes them, much faster than the product would.
 
+use chrono::{DateTime, Utc};
 use claviger::{
     domain::{
         clock::Timestamp,
@@ -54,6 +55,11 @@ fn batches(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     (0..rows).step_by(BATCH).map(move |first| first..rows.min(first + BATCH))
 }
 
+/// As the driver for SQLite writes it.
+fn text(at: Timestamp) -> String {
+    DateTime::<Utc>::from(at).to_rfc3339()
+}
+
 enum Target {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -88,8 +94,7 @@ impl Target {
                     column => format!("value ->> '{column}'"),
                 };
                 let values: Vec<String> = columns.iter().map(value).collect();
-                let sql =
-                    format!("INSERT INTO {table} ({}) SELECT {} FROM json_each($1)", columns.join(", "), values.join(", "));
+                let sql = format!("INSERT INTO {table} ({}) SELECT {} FROM json_each($1)", columns.join(", "), values.join(", "));
                 sqlx::query(AssertSqlSafe(sql)).bind(batch).execute(connection).await.expect("rows are written");
             }
             Self::Postgres(connection) => {
@@ -120,21 +125,21 @@ impl Source {
     /// The next revision, and its time.
     fn write(&mut self) -> (i64, Timestamp) {
         self.revision += 1;
-        (self.revision, Timestamp::from_millis(FIRST_MS + self.revision * 1_000))
+        (self.revision, Timestamp::from_millis(FIRST_MS + self.revision * 1_001))
     }
 
     fn org(&mut self, index: usize) -> Value {
         let (revision, at) = self.write();
         let id = OrgId::new(at, &self.random).to_string();
         let (name, slug) = (format!("Customer {index:06}"), format!("customer-{index:06}"));
-        let at = at.to_string();
+        let at = text(at);
         json!({"id": id, "name": name, "slug": slug, "created_at": at, "updated_at": at, "revision": revision})
     }
 
     fn key(&mut self, index: usize, org: &Value) -> Value {
         let (revision, at) = self.write();
         let good = index < BATCH;
-        let later = |given: bool, at: Timestamp| given.then(|| at.to_string());
+        let later = |given: bool, at: Timestamp| given.then(|| text(at));
         let expires = Timestamp::from_millis(FIRST_MS + 1_000_000_000_000);
         json!({
             "id": KeyId::new(at, &self.random).to_string(),
@@ -142,8 +147,8 @@ impl Source {
             "name": format!("{} {index:07}", WORDS[index % WORDS.len()]),
             "environment": if index % 3 == 2 && !good { "test" } else { "live" },
             "permissions": self.permissions[index / 7 % self.permissions.len()],
-            "created_at": at.to_string(),
-            "updated_at": at.to_string(),
+            "created_at": text(at),
+            "updated_at": text(at),
             "expires_at": later(index % 4 == 1, expires),
             "disabled_at": later(index % 50 == 7 && !good, at),
             "revoked_at": later(index % 20 == 3 && !good, at),
@@ -167,8 +172,8 @@ impl Source {
             "hash": hash.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
             "hash_alg": "sha256",
             "hint": "op_live_…0000",
-            "created_at": at.to_string(),
-            "expires_at": (number > 0).then_some("2050-01-01T00:00:00.000Z"),
+            "created_at": text(at),
+            "expires_at": (number > 0).then_some("2050-01-01T00:00:00+00:00"),
             "revision": key["revision"].as_i64().unwrap_or_default() + i64::try_from(number).unwrap_or_default(),
         })
     }

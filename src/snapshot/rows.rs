@@ -1,8 +1,11 @@
-//! Compact rows in persistent maps: cloning the maps is two reference counts, changing one row copies one path.
+//! Compact rows in persistent maps: cloning the maps is three reference counts, changing one row copies one path in each.
+//!
+//! The maps are B-trees because they stay two thirds full at any size; hash tries of a million rows are mostly empty slots.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, collections::HashSet, ops::Deref, slice, sync::Arc};
 
-use imbl::HashMap;
+use equivalent::{Comparable, Equivalent};
+use imbl::{OrdMap, OrdSet};
 
 use super::Found;
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
         permission::Permission,
         secret::SecretHash,
     },
-    store::{Fact, KeyFacts, OrgFacts},
+    store::{Fact, KeyFacts, OrgFacts, SecretFacts},
 };
 
 /// A key as decisions need it.
@@ -29,7 +32,7 @@ pub struct KeyRow {
     pub permissions: Arc<[Permission]>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    secrets: Box<[SecretRow]>,
+    secrets: Secrets,
     revision: i64,
 }
 
@@ -39,6 +42,13 @@ pub struct SecretRow {
     pub id: SecretId,
     pub expires_at: Option<Timestamp>,
     hash: SecretHash,
+}
+
+/// The secrets of a key. Nearly every key has one: it lies in the row itself.
+#[derive(Debug)]
+enum Secrets {
+    One(SecretRow),
+    Other(Box<[SecretRow]>),
 }
 
 /// An org as decisions need it.
@@ -54,11 +64,24 @@ pub struct OrgRow {
 /// All rows of one epoch.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
-    keys: HashMap<KeyId, Arc<KeyRow>>,
-    orgs: HashMap<OrgId, Arc<OrgRow>>,
-    /// Which key a hash may belong to; the key's own list of secrets decides.
-    owners: HashMap<SecretHash, KeyId>,
+    keys: OrdSet<ById>,
+    orgs: OrdMap<OrgId, Arc<OrgRow>>,
+    owners: OrdSet<Owner>,
 }
+
+/// A key where it is found by its id, which is only in the row.
+#[derive(Debug, Clone)]
+struct ById(Arc<KeyRow>);
+
+/// A key where it is found by the beginning of a secret's hash; its row has the whole hash, which decides.
+#[derive(Debug, Clone)]
+struct Owner {
+    beginning: u64,
+    row: Arc<KeyRow>,
+}
+
+/// The place right before all owners of a beginning: keys whose hashes begin alike lie side by side.
+struct Before(u64);
 
 /// Permission lists that were seen, so that equal ones are stored once.
 #[derive(Debug, Default)]
@@ -85,7 +108,7 @@ impl Rows {
     }
 
     pub(super) fn key(&self, id: KeyId) -> Option<&Arc<KeyRow>> {
-        self.keys.get(&id)
+        self.keys.get(&id).map(|ById(row)| row)
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {
@@ -93,11 +116,11 @@ impl Rows {
     }
 
     pub(super) fn find(&self, hash: &SecretHash) -> Option<Found> {
-        let key = self.keys.get(self.owners.get(hash)?)?;
-        // The map's equality is SecretHash's: constant-time.
-        let secret = key.secrets.iter().find(|secret| secret.hash == *hash)?;
+        let beginning = beginning(hash);
+        let owners = self.owners.range(Before(beginning)..).take_while(|owner| owner.beginning == beginning);
+        let (key, secret) = owners.map(|owner| &owner.row).find_map(|key| Some((key, key.secret(hash)?)))?;
         let org = self.orgs.get(&key.org)?;
-        Some(Found { key: key.clone(), org: org.clone(), secret: *secret })
+        Some(Found { key: key.clone(), org: org.clone(), secret })
     }
 
     /// Takes in a row. An older revision never replaces a newer one; a row that cannot be read denies.
@@ -109,7 +132,8 @@ impl Rows {
                 self.orgs.remove(&id);
             }
             Fact::BrokenKey(id) => {
-                self.keys.remove(&id);
+                let gone = self.keys.remove(&id);
+                self.disown(gone);
             }
         }
     }
@@ -123,22 +147,10 @@ impl Rows {
     }
 
     fn apply_key(&mut self, facts: KeyFacts, lists: &mut PermissionLists) {
-        let known = self.keys.get(&facts.id);
-        if known.is_some_and(|known| known.revision > facts.revision) {
+        if self.key(facts.id).is_some_and(|known| known.revision > facts.revision) {
             return;
         }
-        let secret =
-            |secret: crate::store::SecretFacts| SecretRow { id: secret.id, expires_at: secret.expires_at, hash: secret.hash };
-        let secrets: Box<[SecretRow]> = facts.secrets.into_iter().map(secret).collect();
-        for gone in known.cloned().iter().flat_map(|known| known.secrets.iter()) {
-            if !secrets.iter().any(|secret| secret.hash == gone.hash) {
-                self.owners.remove(&gone.hash);
-            }
-        }
-        for secret in &secrets {
-            self.owners.insert(secret.hash, facts.id);
-        }
-        let row = KeyRow {
+        let row = Arc::new(KeyRow {
             id: facts.id,
             org: facts.org,
             name: facts.name.as_str().into(),
@@ -148,9 +160,112 @@ impl Rows {
             permissions: lists.share(facts.permissions),
             created_at: facts.created_at,
             expires_at: facts.expires_at,
-            secrets,
+            secrets: facts.secrets.into(),
             revision: facts.revision,
-        };
-        self.keys.insert(facts.id, Arc::new(row));
+        });
+        let gone = self.keys.insert(ById(row.clone()));
+        self.disown(gone);
+        self.owners.extend(Owner::all(&row));
+    }
+
+    /// Takes a row that is no longer its key's out of the owners.
+    fn disown(&mut self, gone: Option<ById>) {
+        for owner in gone.iter().flat_map(|ById(row)| Owner::all(row)) {
+            self.owners.remove(&owner);
+        }
+    }
+}
+
+impl KeyRow {
+    /// The secret of this hash. SecretHash's equality is constant-time.
+    fn secret(&self, hash: &SecretHash) -> Option<SecretRow> {
+        self.secrets.iter().find(|secret| secret.hash == *hash).copied()
+    }
+}
+
+impl Owner {
+    fn all(row: &Arc<KeyRow>) -> impl Iterator<Item = Self> {
+        row.secrets.iter().map(|secret| Self { beginning: beginning(&secret.hash), row: row.clone() })
+    }
+}
+
+fn beginning(hash: &SecretHash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash.0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+impl Deref for Secrets {
+    type Target = [SecretRow];
+
+    fn deref(&self) -> &[SecretRow] {
+        match self {
+            Self::One(secret) => slice::from_ref(secret),
+            Self::Other(secrets) => secrets,
+        }
+    }
+}
+
+impl From<Vec<SecretFacts>> for Secrets {
+    fn from(facts: Vec<SecretFacts>) -> Self {
+        let row = |SecretFacts { id, hash, expires_at }| SecretRow { id, expires_at, hash };
+        match <[SecretFacts; 1]>::try_from(facts) {
+            Ok([only]) => Self::One(row(only)),
+            Err(facts) => Self::Other(facts.into_iter().map(row).collect()),
+        }
+    }
+}
+
+impl Borrow<KeyId> for ById {
+    fn borrow(&self) -> &KeyId {
+        &self.0.id
+    }
+}
+
+/// The comparisons that follow from an order.
+macro_rules! ordered {
+    ($kind:ident, $order:expr) => {
+        impl Ord for $kind {
+            fn cmp(&self, other: &Self) -> Ordering {
+                $order(self, other)
+            }
+        }
+        impl PartialOrd for $kind {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+        impl PartialEq for $kind {
+            fn eq(&self, other: &Self) -> bool {
+                self.cmp(other).is_eq()
+            }
+        }
+        impl Eq for $kind {}
+    };
+}
+
+ordered!(ById, |a: &Self, b: &Self| a.0.id.cmp(&b.0.id));
+// Looking at a row costs a trip to memory: only where hashes begin alike.
+ordered!(Owner, |a: &Self, b: &Self| a.beginning.cmp(&b.beginning).then_with(|| a.row.id.cmp(&b.row.id)));
+
+impl Equivalent<Owner> for Before {
+    fn equivalent(&self, _: &Owner) -> bool {
+        false
+    }
+}
+
+impl Comparable<Owner> for Before {
+    fn compare(&self, owner: &Owner) -> Ordering {
+        self.0.cmp(&owner.beginning).then(Ordering::Less)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_with_its_secret_takes_192_bytes_and_its_name() {
+        let counts_of_its_arc = 2 * size_of::<usize>();
+        assert!(size_of::<KeyRow>() + counts_of_its_arc <= 192, "{}", size_of::<KeyRow>());
     }
 }
