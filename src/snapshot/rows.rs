@@ -262,6 +262,71 @@ impl Comparable<Owner> for Before {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{permission::Permissions, random::Random};
+
+    const AT: i64 = 1_700_000_000_000;
+
+    fn rows(facts: impl IntoIterator<Item = Fact>) -> Rows {
+        let (mut rows, mut lists) = (Rows::default(), PermissionLists::default());
+        facts.into_iter().for_each(|fact| rows.apply(fact, &mut lists));
+        rows
+    }
+
+    fn org(random: &Random) -> OrgFacts {
+        let id = OrgId::new(Timestamp::from_millis(AT), random);
+        OrgFacts { id, name: "Acme".parse().unwrap(), suspended: false, deleted: false, revision: 1 }
+    }
+
+    fn key(org: OrgId, revision: i64, random: &Random, hashes: &[SecretHash]) -> KeyFacts {
+        let at = Timestamp::from_millis(AT);
+        let secret = |hash: &SecretHash| SecretFacts { id: SecretId::new(at, random), hash: *hash, expires_at: None };
+        KeyFacts {
+            id: KeyId::new(at, random),
+            org,
+            name: "CI".parse().unwrap(),
+            environment: Environment::Live,
+            permissions: Permissions::new(),
+            created_at: at,
+            expires_at: None,
+            disabled: false,
+            revoked: false,
+            secrets: hashes.iter().map(secret).collect(),
+            revision,
+        }
+    }
+
+    /// Hashes that differ in their last byte only.
+    fn alike(last: u8) -> SecretHash {
+        let mut hash = [7; 32];
+        hash[31] = last;
+        SecretHash(hash)
+    }
+
+    #[test]
+    fn secrets_whose_hashes_begin_alike_open_their_own_keys_only() {
+        let random = Random::seeded(1);
+        let org = org(&random);
+        let (first, second) = (key(org.id, 2, &random, &[alike(1), alike(2)]), key(org.id, 3, &random, &[alike(3)]));
+        let ids = [first.id, second.id];
+        let mut rows = rows([Fact::Org(org), Fact::Key(first), Fact::Key(second)]);
+        let found = |rows: &Rows, last: u8| rows.find(&alike(last)).map(|found| found.key.id);
+        assert_eq!([0, 1, 2, 3, 4].map(|last| found(&rows, last)), [None, Some(ids[0]), Some(ids[0]), Some(ids[1]), None]);
+        rows.apply(Fact::BrokenKey(ids[0]), &mut PermissionLists::default());
+        assert_eq!([1, 2, 3].map(|last| found(&rows, last)), [None, None, Some(ids[1])]);
+    }
+
+    #[test]
+    fn a_secret_that_its_key_no_longer_has_opens_nothing() {
+        let random = Random::seeded(1);
+        let org = org(&random);
+        let before = key(org.id, 2, &random, &[alike(1), alike(2)]);
+        let after = KeyFacts { secrets: before.secrets[1..].to_vec(), revision: 3, ..before.clone() };
+        let older = before.clone();
+        let rows = rows([Fact::Org(org), Fact::Key(before), Fact::Key(after), Fact::Key(older)]);
+        assert!(rows.find(&alike(1)).is_none());
+        assert_eq!(rows.find(&alike(2)).map(|found| found.key.revision), Some(3));
+        assert_eq!((rows.counts(), rows.owners.len()), ((1, 1), 1));
+    }
 
     #[test]
     fn a_key_with_its_secret_takes_192_bytes_and_its_name() {
