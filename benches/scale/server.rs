@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 /// Nothing here takes this long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) struct Server {
     process: Child,

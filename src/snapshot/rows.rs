@@ -132,8 +132,9 @@ impl Rows {
                 self.orgs.remove(&id);
             }
             Fact::BrokenKey(id) => {
-                let gone = self.keys.remove(&id);
-                self.disown(gone);
+                if let Some(ById(gone)) = self.keys.remove(&id) {
+                    self.disown(&gone);
+                }
             }
         }
     }
@@ -163,14 +164,15 @@ impl Rows {
             secrets: facts.secrets.into(),
             revision: facts.revision,
         });
-        let gone = self.keys.insert(ById(row.clone()));
-        self.disown(gone);
+        if let Some(ById(gone)) = self.keys.insert(ById(row.clone())) {
+            self.disown(&gone);
+        }
         self.owners.extend(Owner::all(&row));
     }
 
     /// Takes a row that is no longer its key's out of the owners.
-    fn disown(&mut self, gone: Option<ById>) {
-        for owner in gone.iter().flat_map(|ById(row)| Owner::all(row)) {
+    fn disown(&mut self, gone: &Arc<KeyRow>) {
+        for owner in Owner::all(gone) {
             self.owners.remove(&owner);
         }
     }
@@ -190,8 +192,7 @@ impl Owner {
 }
 
 fn beginning(hash: &SecretHash) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = hash.0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    hash.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl Deref for Secrets {
