@@ -39,7 +39,7 @@ impl Server {
         command.args(["serve", "--listen", "127.0.0.1:0", "--database", database]);
         command.args(["--policies", concat!(env!("CARGO_MANIFEST_DIR"), "/policies")]);
         command.args(["--schema", concat!(env!("CARGO_MANIFEST_DIR"), "/schema")]);
-        command.env("CLAVIGER_LOG__LEVEL", "warn");
+        command.env("CLAVIGER_LOG__LEVEL", "warn").env("CLAVIGER_LOG__DECISIONS", "false");
         let started = Instant::now();
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
