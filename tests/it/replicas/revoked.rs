@@ -39,7 +39,7 @@ async fn keys_revoked_on_one_replica_are_allowed_nothing_there_and_nothing_anywh
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bound_holds_while_listeners_are_terminated_and_connections_reset() {
     let url = postgres_url().await;
-    let fleet = Fleet::start(&url, 3, &[]).await;
+    let fleet = Fleet::start(&url, 3, &[("CLAVIGER_LOG__LEVEL", "debug")]).await;
     let hammer = Hammer::start(&fleet, fleet.keys(keys()).await, 2);
     let pool = PgPool::connect(&url).await.unwrap();
     let mut terminated = 0;
@@ -58,8 +58,10 @@ async fn the_bound_holds_while_listeners_are_terminated_and_connections_reset() 
     let report = hammer.finish(BOUNDS).await;
     eprintln!("{terminated} listeners terminated, {} times all connections of a server reset", keys() / 4);
     assert!(terminated > 20, "{terminated}");
+    for (at, member) in fleet.members.into_iter().enumerate() {
+        std::fs::write(format!("/tmp/member{at}.log"), member.program.stop().stderr).unwrap();
+    }
     assert_holds(&report, keys() / 2);
-    drop(fleet);
     drop_database(&url).await;
 }
 
