@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod backup;
 mod check;
 mod consent;
 mod credential;
@@ -72,6 +73,7 @@ enum Command {
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
     Migrate(migrate::MigrateArgs),
+    Backup(backup::BackupArgs),
     Config(settings::ConfigArgs),
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
@@ -91,6 +93,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Policy(args) => Ok(policy::run(args)),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Config(args) => settings::run(&args),
         Command::Openapi => openapi(),
     };
