@@ -33,7 +33,9 @@ pub(super) struct BackupArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write the database into a new file; servers go on meanwhile
-    #[command(after_help = "Examples:\n  claviger backup create claviger.backup\n  claviger backup create \"$(date +%F).backup\"")]
+    #[command(
+        after_help = "Examples:\n  claviger backup create claviger.backup\n  claviger backup create \"$(date +%F).backup\""
+    )]
     Create {
         /// Must not exist
         file: PathBuf,

@@ -37,7 +37,10 @@ enum Live {
     Empty,
     Compared(Undoing),
     /// It cannot be read; the file is to be put aside when it is damaged.
-    Unreadable { why: String, damaged: Option<PathBuf> },
+    Unreadable {
+        why: String,
+        damaged: Option<PathBuf>,
+    },
 }
 
 pub(super) async fn run(loaded: &Loaded, order: &Order<'_>) -> Result<Exit, Failure> {
@@ -226,7 +229,9 @@ fn undoing_text(undoing: &Undoing) -> String {
     }
     let Undoing { orgs, keys, secrets, admins, .. } = undoing;
     if orgs + keys + secrets + admins > 0 {
-        parts.push(format!("made since, these vanish: {orgs} orgs, {keys} keys, {secrets} secrets of other keys, {admins} admins"));
+        parts.push(format!(
+            "made since, these vanish: {orgs} orgs, {keys} keys, {secrets} secrets of other keys, {admins} admins"
+        ));
     }
     parts.join("\n")
 }

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_url_becomes_variables_and_its_password_stays_hidden() {
-        let url = "postgres://ad%40a:p%40%20s%25%C3%BC@[::1]:5433/data?sslmode=verify-full&sslrootcert=/etc/ca.pem&options=-cx%3Dy";
+        let url =
+            "postgres://ad%40a:p%40%20s%25%C3%BC@[::1]:5433/data?sslmode=verify-full&sslrootcert=/etc/ca.pem&options=-cx%3Dy";
         let libpq = DatabaseConfig { url: url.to_owned() }.libpq().unwrap().unwrap();
         let value = |name| libpq.variables().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
         for (name, expected) in [

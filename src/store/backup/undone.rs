@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use self::line::{AdminLine, KeyLine, Line, OrgLine, SecretLine};
 use super::{Head, Store, StoreError, moment::Moment};
-use crate::domain::{clock::Timestamp, name::{Name, Reason}};
+use crate::domain::{
+    clock::Timestamp,
+    name::{Name, Reason},
+};
 
 /// What was ended, narrowed or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -72,7 +75,6 @@ impl Store {
         Ok(undoing)
     }
 }
-
 
 impl Undoing {
     fn take_org(&mut self, live: Option<&Line<OrgLine>>, kept: Option<&Line<OrgLine>>) {

@@ -28,11 +28,7 @@ const TOP: &str = "~";
 
 /// A thing with an id that lies in one or more rows of a query.
 pub(super) trait Read: Sized + Send {
-    type Row: TryInto<Self, Error = Problem>
-        + for<'r> FromRow<'r, SqliteRow>
-        + for<'r> FromRow<'r, PgRow>
-        + Send
-        + Unpin;
+    type Row: TryInto<Self, Error = Problem> + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin;
     /// After the id `$1`, `$2` ids at most, ascending.
     const AFTER: &'static str;
     /// After the id `$1`, up to the id `$2`.
