@@ -70,10 +70,10 @@ pub(super) fn dump(libpq: &Libpq, server: u32, schema: &str, file: &Path) -> Res
 }
 
 /// Runs `pg_restore` on an archive and hands the rows that it prints, as text, to `read`; no database is involved.
-pub(super) async fn print_rows(
+pub(super) async fn print_rows<T>(
     archive: &Path,
-    read: impl AsyncFnOnce(&mut BufReader<ChildStdout>) -> Result<(), BackupError>,
-) -> Result<(), Failure> {
+    read: impl AsyncFnOnce(&mut BufReader<ChildStdout>) -> Result<T, BackupError>,
+) -> Result<T, Failure> {
     let tool = Tool::find("pg_restore")?;
     let mut child = Command::new(&tool.path)
         .args(["--data-only", "--no-owner", "--no-privileges", "--file=-"])
@@ -102,8 +102,8 @@ pub(super) async fn print_rows(
     if !status.success() && !closed && !errors.is_empty() {
         return Err(BackupError::NotWhole(complaint("pg_restore", &errors)).into());
     }
-    loaded?;
-    if status.success() { Ok(()) } else { Err(Failure::failed(format!("pg_restore ended with {status}"))) }
+    let loaded = loaded?;
+    if status.success() { Ok(loaded) } else { Err(Failure::failed(format!("pg_restore ended with {status}"))) }
 }
 
 /// What a program said, in one line.

@@ -80,26 +80,15 @@ impl Source {
         let format = Format::of(file)?;
         let scratch = Scratch::create(parent)?;
         let copy = scratch.file();
-        if format == Format::Sqlite {
-            fs::copy(file, &copy)?;
-            let unchanged = Store::open_unchanged(&copy, Random::System);
-            unchanged.check_file().await?;
-            unchanged.close().await;
-        }
-        let store = Store::open_file(&copy, Random::System).await?;
-        if format == Format::Sqlite {
-            store.require_known_schema("the backup").await?;
-        }
-        let pending = store.pending_migrations().await?;
-        if format == Format::Sqlite {
-            // Without this, any SQLite file would become an empty backup.
-            store.head().await?;
-        }
-        store.migrate().await?;
-        if format == Format::Postgres {
-            postgres::print_rows(file, async |rows| store.load_archive(rows).await).await?;
-        }
-        let pending = if format == Format::Postgres { Vec::new() } else { pending };
+        let (store, pending) = match format {
+            Format::Sqlite => copy_sqlite(file, &copy).await?,
+            Format::Postgres => {
+                let store = Store::open_file(&copy, Random::System).await?;
+                store.migrate().await?;
+                let pending = postgres::print_rows(file, async |rows| store.load_archive(rows).await).await?;
+                (store, pending)
+            }
+        };
         Ok(Self { format, store, pending, scratch: Some(scratch) })
     }
 
@@ -111,4 +100,19 @@ impl Source {
         self.store.close().await;
         drop(self.scratch);
     }
+}
+
+/// A copy that is checked before SQLite may change it, and then brought up to date; with what it lacked.
+async fn copy_sqlite(file: &Path, copy: &Path) -> Result<(Store, Vec<String>), Failure> {
+    fs::copy(file, copy)?;
+    let unchanged = Store::open_unchanged(copy, Random::System);
+    unchanged.check_file().await?;
+    unchanged.close().await;
+    let store = Store::open_file(copy, Random::System).await?;
+    store.require_known_schema("the backup").await?;
+    // Without this, any SQLite file would become an empty backup.
+    store.head().await?;
+    let pending = store.pending_migrations().await?;
+    store.migrate().await?;
+    Ok((store, pending))
 }

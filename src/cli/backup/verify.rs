@@ -59,11 +59,13 @@ const fn claims(format: Format) -> (&'static str, &'static str) {
     match format {
         Format::Sqlite => (
             "every page and index, every reference, the schema, the audit chain",
-            "that nobody cut off the newest writes: compare the revision with what you know",
+            "values outside the audit log, which nothing signs; that nobody cut off the newest writes: compare the revision with \
+             what you know",
         ),
         Format::Postgres => (
             "every row of every table was read, every reference, the migrations, the audit chain",
-            "the table definitions in the archive, which restore does not use; that nobody cut off the newest writes: compare \
+            "the table definitions in the archive, which restore does not use; values outside the audit log, which nothing \
+             signs; that nobody cut off the newest writes: compare \
              the revision with what you know",
         ),
     }

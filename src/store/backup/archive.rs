@@ -18,12 +18,12 @@ const MIGRATIONS: &str = "_sqlx_migrations";
 
 impl Store {
     /// Fills this fresh, migrated SQLite database with the rows of an archive: what `pg_restore --data-only` prints. SQL in it
-    /// is not run but skipped.
+    /// is not run but skipped. Returns the names of the migrations that came after it.
     ///
     /// # Errors
     /// [`BackupError::NotWhole`] when a table is missing or a row cannot be one, [`BackupError::Schema`] when the archive is of
     /// a release whose tables are not these.
-    pub async fn load_archive(&self, text: &mut (dyn BufRead + Send)) -> Result<(), BackupError> {
+    pub async fn load_archive(&self, text: &mut (dyn BufRead + Send)) -> Result<Vec<String>, BackupError> {
         let Engine::Sqlite(pools) = &self.engine else {
             return Err(StoreError::conflict("an archive is read into an SQLite file").into());
         };
@@ -32,12 +32,12 @@ impl Store {
         sqlx::query(META.delete).execute(&mut *tx).await?;
         let mut blocks = Blocks { text, seen: BTreeSet::new(), applied: Vec::new() };
         blocks.load(&mut tx).await?;
-        blocks.check()?;
+        let pending = blocks.check()?;
         match tx.commit().await {
             Err(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) => {
                 not_whole("a row refers to one that is not there")
             }
-            done => Ok(done?),
+            done => Ok(done.map(|()| pending)?),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Blocks<'_> {
     }
 
     /// Everything was there, and it is of a schema that these tables hold.
-    fn check(&mut self) -> Result<(), BackupError> {
+    fn check(&mut self) -> Result<Vec<String>, BackupError> {
         if !self.seen.contains(MIGRATIONS) {
             return not_whole("it holds no database of claviger");
         }
@@ -114,7 +114,7 @@ impl Blocks<'_> {
             Some(table) if pending.is_empty() || table.name != "secret_use" => {
                 not_whole(format!("the table `{}` is missing", table.name))
             }
-            _ => Ok(()),
+            _ => Ok(pending),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     table::{Kind, TABLES, Table},
     tx::Tx,
 };
-use crate::store::stored::expect_one;
+use crate::store::{Pools, stored::expect_one};
 
 /// Rows of text are sent in pieces of about so many bytes.
 const PIECE: usize = 256 * 1024;
@@ -26,15 +26,21 @@ impl Store {
         let Engine::Sqlite(source) = &backup.engine else {
             return Err(StoreError::conflict("a backup is read from an SQLite file").into());
         };
-        if let Engine::Sqlite(pools) = &self.engine {
-            // There is one writer connection, so the transaction that follows has the file attached.
-            let file = source.reader.connect_options().get_filename().display().to_string();
-            sqlx::query("ATTACH DATABASE $1 AS backup").bind(file).execute(&pools.writer).await?;
-        }
+        let Engine::Sqlite(pools) = &self.engine else { return self.replace(source, compared).await };
+        // There is one writer connection, so the transaction that follows has the file attached.
+        let file = source.reader.connect_options().get_filename().display().to_string();
+        sqlx::query("ATTACH DATABASE $1 AS backup").bind(file).execute(&pools.writer).await?;
+        let replaced = self.replace(source, compared).await;
+        sqlx::query("DETACH DATABASE backup").execute(&pools.writer).await?;
+        replaced
+    }
+
+    async fn replace(&self, source: &Pools<Sqlite>, compared: Option<&Head>) -> Result<Head, BackupError> {
         let mut from = source.reader.acquire().await?;
         let mut tx = self.begin_write().await?;
         tx.lock_meta().await?;
         if compared.is_some() && compared != Some(&tx.head().await?) {
+            tx.rollback().await?;
             return Err(BackupError::Moved);
         }
         match &mut tx {

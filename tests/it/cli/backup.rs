@@ -193,10 +193,14 @@ async fn a_backup_of_one_engine_restores_into_the_other() {
     let swap = |from: &House, to: &House| fs::copy(from.file("a.backup"), to.file("b.backup")).unwrap();
     swap(&file, &server);
     swap(&server, &file);
-    [&file, &server].map(|house| house.restore("b.backup").expect(0));
+    for house in [&file, &server] {
+        house.restore("b.backup").expect(0);
+    }
     assert_eq!((server.state(), file.state()), (before, after));
     assert_eq!((server.check("scan:create", &file.first.1), file.check("scan:create", &server.first.1)), (0, 0));
-    [&file, &server].map(|house| house.create("c.backup"));
+    for house in [&file, &server] {
+        house.create("c.backup");
+    }
     assert_eq!([&file, &server].map(|house| house.verify("c.backup")["audit_whole"].clone()), [true, true].map(Value::from));
     drop_database(&url).await;
 }

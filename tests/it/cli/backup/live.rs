@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use serde_json::json;
 
-use super::{House, on_both};
+use super::on_both;
 use crate::{process::eventually, support::program::Program};
 
 /// Status and revision of an answer.

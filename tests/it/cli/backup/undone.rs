@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{House, on_both, text};
+use super::{on_both, text};
 use crate::support::engines::execute;
 
 /// What was undone, in the order of the list: the word, whose, why.
