@@ -39,14 +39,11 @@ pub(super) async fn run(loaded: &Loaded, file: &Path, output: Output) -> Result<
 async fn write(loaded: &Loaded, store: &Store, file: &Path) -> Result<&'static str, Failure> {
     // There is something to back up.
     store.head().await?;
-    match (loaded.config.database.libpq()?, store.postgres_place().await?) {
-        (Some(libpq), Some((server, schema))) => {
-            postgres::dump(&libpq, server, &schema, file)?;
-            Ok("postgres")
-        }
-        _ => {
-            store.write_file(file).await?;
-            Ok("sqlite")
-        }
+    let libpq = loaded.config.database.libpq()?;
+    if let (Some(libpq), Some((server, schema))) = (libpq, store.postgres_place().await?) {
+        postgres::dump(&libpq, server, &schema, file)?;
+        return Ok("postgres");
     }
+    store.write_file(file).await?;
+    Ok("sqlite")
 }
