@@ -295,8 +295,8 @@ async fn the_password_of_the_database_is_no_argument_of_a_program() {
 }
 
 #[tokio::test]
-async fn a_pg_dump_that_is_older_than_the_server_is_told() {
-    // On a machine whose newest pg_dump is the server's own there is nothing older to find; the claim is then about the newest.
+async fn an_old_pg_dump_is_passed_over_or_refused_and_never_run() {
+    // It is passed over where a newer one lies under /usr/lib/postgresql, and refused where there is none.
     let url = postgres_url().await;
     let house = House::on(&url);
     house.shell.write("bin/pg_dump", "#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n");
