@@ -63,7 +63,9 @@ fn variables(options: &PgConnectOptions) -> Vec<(&'static str, String)> {
             "sslkey" => "PGSSLKEY",
             _ => continue,
         };
-        variables.push((variable, value.into_owned()));
+        // The driver marks what is a file so; libpq takes no certificate that is in the URL itself, and will say what it lacks.
+        let value = if variable == "PGSSLMODE" { Some(&*value) } else { value.strip_prefix("file: ") };
+        variables.extend(value.map(|value| (variable, value.to_owned())));
     }
     variables
 }

@@ -50,7 +50,7 @@ async fn a_restore_lists_exactly_the_revocations_that_it_undoes() {
 
         let before = house.state();
         let report = house.refused_restore("a.backup");
-        let mut keys = vec![
+        let mut keys = [
             (revoked.as_str(), "revocation", Some("leaked on a forum")),
             (&disabled, "disabling", None),
             (&narrowed, "reduction", None),
