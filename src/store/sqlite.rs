@@ -34,6 +34,13 @@ pub(super) async fn open(options: SqliteConnectOptions) -> Result<Pools<Sqlite>,
     }
 }
 
+/// A file that nobody writes: no lock is taken, and nothing is made beside it.
+pub(super) fn open_unchanged(file: &Path) -> Pools<Sqlite> {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true);
+    let pool = pool(1).connect_lazy_with(options);
+    Pools { writer: pool.clone(), reader: pool }
+}
+
 fn pool(connections: u32) -> PoolOptions<Sqlite> {
     PoolOptions::new()
         .max_connections(connections)
