@@ -83,7 +83,7 @@ async fn replace(database: &DatabaseConfig, file: Option<&Path>, order: &Order<'
 
 async fn put(store: &Store, source: &Source, compared: Option<&Head>) -> Result<Head, Failure> {
     store.migrate().await?;
-    Ok(store.replace_with(&source.store, compared).await?)
+    Ok(store.replace_with(&source.store, compared, Clock::System.now()).await?)
 }
 
 /// Nothing but a damaged file is moved: a server may hold the live one open.

@@ -10,32 +10,35 @@ use super::{
     table::{Kind, TABLES, Table},
     tx::Tx,
 };
-use crate::store::{Pools, stored::expect_one};
+use crate::{
+    domain::{clock::Timestamp, id::ReplicaId},
+    store::{Pools, stored::expect_one},
+};
 
 /// Rows of text are sent in pieces of about so many bytes.
 const PIECE: usize = 256 * 1024;
 
 impl Store {
     /// Replaces everything in this database by a backup of the same schema, under a new epoch, in one transaction: nobody sees
-    /// some of it, or the old rows under the new epoch. Followers see another epoch and load everything anew; replicas have to
-    /// register again, and no answer of before is given again under its Idempotency-Key.
+    /// some of it, or the old rows under the new epoch. Followers see another epoch and load everything anew; no answer
+    /// of before is given again under its Idempotency-Key.
     ///
     /// # Errors
     /// [`BackupError::Moved`] when `compared` is given and the database is not there any more.
-    pub async fn replace_with(&self, backup: &Self, compared: Option<&Head>) -> Result<Head, BackupError> {
+    pub async fn replace_with(&self, backup: &Self, compared: Option<&Head>, now: Timestamp) -> Result<Head, BackupError> {
         let Engine::Sqlite(source) = &backup.engine else {
             return Err(StoreError::conflict("a backup is read from an SQLite file").into());
         };
-        let Engine::Sqlite(pools) = &self.engine else { return self.replace(source, compared).await };
+        let Engine::Sqlite(pools) = &self.engine else { return self.replace(source, compared, now).await };
         // There is one writer connection, so the transaction that follows has the file attached.
         let file = source.reader.connect_options().get_filename().display().to_string();
         sqlx::query("ATTACH DATABASE $1 AS backup").bind(file).execute(&pools.writer).await?;
-        let replaced = self.replace(source, compared).await;
+        let replaced = self.replace(source, compared, now).await;
         sqlx::query("DETACH DATABASE backup").execute(&pools.writer).await?;
         replaced
     }
 
-    async fn replace(&self, source: &Pools<Sqlite>, compared: Option<&Head>) -> Result<Head, BackupError> {
+    async fn replace(&self, source: &Pools<Sqlite>, compared: Option<&Head>, now: Timestamp) -> Result<Head, BackupError> {
         let mut from = source.reader.acquire().await?;
         let mut tx = self.begin_write().await?;
         tx.lock_meta().await?;
@@ -48,6 +51,10 @@ impl Store {
             Tx::Postgres(tx) => copy_over(tx, &mut from).await?,
         }
         tx.replace_meta(&mut from, &self.random_text()).await?;
+        if let Tx::Postgres(tx) = &mut tx {
+            // Last, because a replica whose row is locked cannot renew its lease.
+            keep_leases(tx, ReplicaId::new(now, &self.random)).await?;
+        }
         let head = tx.head().await?;
         tx.commit().await?;
         Ok(head)
@@ -100,10 +107,20 @@ async fn copy_over(tx: &mut Transaction<'static, Postgres>, from: &mut PoolConne
     for table in &TABLES {
         copy(tx, from, table).await?;
     }
-    // Last, because a replica whose row is locked cannot renew its lease.
-    for sql in ["DELETE FROM idempotency", "DELETE FROM replica"] {
-        sqlx::query(sql).execute(&mut **tx).await?;
-    }
+    sqlx::query("DELETE FROM idempotency").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The leases of those who decide by what was before stay: who waits for all waits for them. Where none are known (the database
+/// was lost, and they with it), one lease of the usual length is left in the name of all.
+async fn keep_leases(tx: &mut PgConnection, unknown: ReplicaId) -> Result<(), StoreError> {
+    const RESET: &str = "UPDATE replica SET acked_revision = -1";
+    const UNKNOWN: &str = "INSERT INTO replica \
+             (id, address, version, policy_set, acked_revision, max_staleness_ms, started_at, seen_at) \
+         SELECT $1, 'whoever decided before the restore', '', '', -1, 60000, clock_timestamp(), clock_timestamp() \
+         WHERE NOT EXISTS (SELECT 1 FROM replica)";
+    sqlx::query(RESET).execute(&mut *tx).await?;
+    sqlx::query(UNKNOWN).bind(unknown.to_string()).execute(&mut *tx).await?;
     Ok(())
 }
 

@@ -114,7 +114,7 @@ async fn a_database_comes_back_as_it_was_under_a_new_epoch() {
 
         house.shell.run(&["key", "revoke", &house.first.0, "--reason", "leaked", "--yes"]).expect(0);
         house.shell.run(&["org", "delete", "acme", "--yes"]).expect(0);
-        house.shell.org("Globex");
+        house.shell.org("Other");
         let restored = house.restore("a.backup").expect(0);
         assert!(restored.out.contains("revision") && restored.err.contains("restored"), "{restored:?}");
         assert_eq!(house.state(), before);
@@ -164,7 +164,7 @@ async fn a_lost_database_is_restored_where_there_is_none() {
         let before = house.state();
         house.create("a.backup");
         let url = if house.is_postgres() { postgres_url().await } else { "sqlite:other.db".to_owned() };
-        let other = House { shell: Shell { directory: house.shell.directory, url: url.clone() }, ..house };
+        let other = House { shell: Shell { directory: house.shell.directory, url: url.clone(), server: None }, ..house };
         let refused = other.refused_restore("a.backup");
         assert_eq!((&refused["compared"], &refused["undone"]), (&true.into(), &json!([])));
         assert!(!other.file("other.db").exists());

@@ -24,7 +24,7 @@ async fn a_running_server_decides_by_the_restored_state_and_never_by_a_mixture()
         let (key, secret) = &house.first;
         let (late, late_secret) = house.shell.key("acme", "scan:create");
         house.shell.run(&["key", "revoke", key, "--reason", "leaked", "--yes"]).expect(0);
-        house.shell.run(&["org", "create", "Globex"]).expect(0);
+        house.shell.run(&["org", "create", "Other"]).expect(0);
         let patience = Duration::from_secs(10);
         let (server, backed_up, live) = (&server, 5, 8);
         eventually("the writes are seen", patience, async || (ask(server, secret).await == (401, live)).then_some(())).await;

@@ -20,7 +20,7 @@ async fn a_restore_lists_exactly_the_revocations_that_it_undoes() {
     on_both(async |house| {
         let shell = &house.shell;
         let run = |arguments: &[&str]| shell.run(arguments).expect(0);
-        let (globex, initech) = (shell.org("Globex"), shell.org("Initech"));
+        let (other, initech) = (shell.org("Other"), shell.org("Initech"));
         let [revoked, early, disabled, narrowed, rotated, expired] = [(); 6].map(|()| shell.key("acme", "scan:create").0);
         let (long_revoked, _) = shell.key("acme", "scan:create");
         let (first_disabled, _) = shell.key("acme", "scan:create");
@@ -38,7 +38,7 @@ async fn a_restore_lists_exactly_the_revocations_that_it_undoes() {
         run(&["key", "rotate", &rotated, "--overlap", "0s", "--yes"]);
         run(&["org", "suspend", "acme", "--reason", "payment overdue", "--yes"]);
         run(&["org", "unsuspend", "initech", "--reason", "paid"]);
-        run(&["org", "delete", "globex", "--yes"]);
+        run(&["org", "delete", "other", "--yes"]);
         run(&["admin", "revoke", &house.owner, "--yes"]);
         let acme = text(&shell.json(&["org", "get", "acme"]), "/id");
         let narrow = format!("UPDATE api_key SET permissions = '[\"jobs:read\"]' WHERE id = '{narrowed}'");
@@ -58,7 +58,7 @@ async fn a_restore_lists_exactly_the_revocations_that_it_undoes() {
             (&expired, "expiry", None),
         ];
         keys.sort_unstable();
-        let mut items = vec![("suspension", acme.as_str(), Some("payment overdue")), ("deletion", &globex, None)];
+        let mut items = vec![("suspension", acme.as_str(), Some("payment overdue")), ("deletion", &other, None)];
         items.extend(keys.iter().map(|(id, what, why)| (*what, *id, *why)));
         items.push(("revocation", &house.owner, None));
         assert_eq!(told(&report), expected(&items), "{report:#}");
