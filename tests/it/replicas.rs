@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod absent;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod digest;
 mod hammer;
 #[cfg(test)]

@@ -102,6 +102,17 @@ impl Hammer {
     }
 }
 
+/// Waits until a server has polled the database.
+pub(crate) async fn fresh(reader: &Visitor) {
+    for _ in 0..1_000 {
+        let ready = reader.get("/readyz").await;
+        if ready.status == 200 && ready.body["snapshot_age_ms"].as_u64().is_some_and(|age| age < 250) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Every second request is about a key that has just been revoked, or is about to be.
 fn next_key(turn: usize, revoked: usize, keys: usize) -> usize {
     if turn.is_multiple_of(2) { turn / 2 % keys } else { (revoked + 1).saturating_sub(turn / 2 % 4).min(keys - 1) }
