@@ -23,6 +23,7 @@ mod follow;
 mod hint;
 mod key;
 mod last_use;
+mod lock;
 mod migration;
 mod moment;
 mod once;
@@ -49,6 +50,7 @@ pub use self::{
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
     follow::Head,
     hint::Hints,
+    lock::ServerLock,
     once::{Attempt, Once},
     page::{Listing, Page},
     replica::{Poll, Poller, Replicas},

@@ -50,15 +50,17 @@ fn create_private(file: &Path) -> Result<(), StoreError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(file) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && file.is_dir() => {
-            Err(refused(file, "it is a directory; name a file in database.url"))
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && file.is_dir() => Err(is_directory(file)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(cannot_create(file, &error)),
     }
 }
 
-fn cannot_create(file: &Path, error: &io::Error) -> StoreError {
+pub(super) fn is_directory(file: &Path) -> StoreError {
+    refused(file, "it is a directory; name a file in database.url")
+}
+
+pub(super) fn cannot_create(file: &Path, error: &io::Error) -> StoreError {
     let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
