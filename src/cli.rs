@@ -7,6 +7,7 @@ mod credential;
 mod demo;
 mod desk;
 mod dev;
+mod doctor;
 pub mod exit;
 mod failure;
 mod init;
@@ -77,6 +78,7 @@ enum Command {
     Replicas(replicas::ReplicasArgs),
     Migrate(migrate::MigrateArgs),
     Config(settings::ConfigArgs),
+    Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
     Openapi,
@@ -97,6 +99,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Replicas(args) => replicas::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Config(args) => settings::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Openapi => openapi(),
     };
     done.unwrap_or_else(|failure: Failure| {

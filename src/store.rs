@@ -34,6 +34,7 @@ mod replica;
 mod rotation;
 mod sqlite;
 mod stored;
+mod survey;
 mod tx;
 mod write;
 
@@ -54,6 +55,7 @@ pub use self::{
     once::{Attempt, Once},
     page::{Listing, Page},
     replica::{Poll, Poller, Replicas},
+    survey::{GrantedAlike, HashedAlike, HashedSecrets},
     write::Written,
 };
 use crate::domain::random::Random;

@@ -55,6 +55,7 @@ impl ServerLock {
         let Some(database) = config.file()? else { return Ok(None) };
         let Ok(path) = lock_path(&database) else { return Ok(Some(false)) };
         let file = match File::open(&path) {
+            Ok(_) if path.is_dir() => return Err(unusable(&path, &ErrorKind::IsADirectory.into())),
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(false)),
             Err(error) => return Err(unusable(&path, &error)),

@@ -65,7 +65,7 @@ impl Store {
         let mut applied = self.applied_migrations().await?;
         let mut pending = Vec::new();
         for migration in migrator.iter() {
-            let name = format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"));
+            let name = name(migration.version, &migration.description);
             match applied.iter().position(|applied| applied.version == migration.version) {
                 None => pending.push(name),
                 Some(at) if applied.swap_remove(at).checksum == *migration.checksum => {}
@@ -78,6 +78,17 @@ impl Store {
             None => Ok(pending),
             Some(version) => Err(unknown_migration(version)),
         }
+    }
+
+    /// The migrations that the database has and this binary does not know.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn newer_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let known = self.engine.migrator();
+        let applied = self.applied_migrations().await?;
+        let newer = applied.iter().filter(|applied| known.iter().all(|known| known.version != applied.version));
+        Ok(newer.map(|applied| name(applied.version, &applied.description)).collect())
     }
 
     /// What the database has.
@@ -114,6 +125,11 @@ impl Tx {
 /// The row of `meta` is missing from a database that has the table: somebody made the schema by hand.
 pub(super) fn no_meta() -> StoreError {
     StoreError::Schema(NO_SCHEMA.to_owned())
+}
+
+/// As its file is called.
+fn name(version: i64, description: &str) -> String {
+    format!("{version:04}_{}", description.replace(' ', "_"))
 }
 
 fn unknown_migration(version: i64) -> StoreError {

@@ -32,6 +32,25 @@ pub(super) async fn open(options: SqliteConnectOptions) -> Result<Pools<Sqlite>,
     }
 }
 
+/// Only to read. Without a write-ahead log the connection may write, although nothing is written: the last one to close then
+/// takes the empty log away again that it made. With one, it may not: closing would write the log's pages into the file.
+pub(super) async fn open_to_read(options: SqliteConnectOptions) -> Result<Pools<Sqlite>, StoreError> {
+    let file = options.get_filename().to_owned();
+    if !file.is_file() {
+        return Err(refused(&file, "there is no such file; `claviger migrate up` makes it, `--database` names another"));
+    }
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    let left_behind = Path::new(&log).exists();
+    let options = options.create_if_missing(false).read_only(left_behind).busy_timeout(BUSY).pragma("query_only", "ON");
+    let reader = pool(1).connect_lazy_with(options);
+    // The first page is read, which tells a database from another file.
+    match sqlx::query("SELECT COUNT(*) FROM sqlite_master").execute(&reader).await {
+        Ok(_) => Ok(Pools { writer: reader.clone(), reader }),
+        Err(error) => Err(explain(&file, &error)),
+    }
+}
+
 fn pool(connections: u32) -> PoolOptions<Sqlite> {
     PoolOptions::new()
         .max_connections(connections)
