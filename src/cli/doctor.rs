@@ -87,7 +87,7 @@ fn print(output: Output, checks: &[Check]) -> Result<(), Failure> {
     match output {
         Output::Json => write_json(&json!({ "checks": checks })),
         Output::Table => write_line(&rows(&["check", "state", "finding", "remedy"], checks.iter().map(Check::row))),
-        Output::Id => checks.iter().filter(|check| check.state > State::Ok).try_for_each(|check| write_line(check.check)),
+        Output::Id => checks.iter().filter(|check| check.state > State::Ok).try_for_each(|check| write_line(check.name)),
     }
 }
 

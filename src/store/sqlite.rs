@@ -37,7 +37,7 @@ pub(super) async fn open(options: SqliteConnectOptions) -> Result<Pools<Sqlite>,
 pub(super) async fn open_to_read(options: SqliteConnectOptions) -> Result<Pools<Sqlite>, StoreError> {
     let file = options.get_filename().to_owned();
     if !file.is_file() {
-        return Err(refused(&file, "there is no such file; `claviger migrate up` makes it, `--database` names another"));
+        return Err(refused(&file, "there is no such file"));
     }
     let mut log = file.clone().into_os_string();
     log.push("-wal");

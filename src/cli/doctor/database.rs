@@ -11,6 +11,7 @@ use crate::{
     config::Loaded,
     domain::{
         clock::{Clock, Timestamp},
+        permission::Permission,
         secret::{Hashing, Peppers},
     },
     policy::Engine,
@@ -77,9 +78,14 @@ fn early(check: Result<Check, Check>) -> Check {
 async fn reach(loaded: &Loaded, clock: &Clock) -> Result<(Store, Check, Sample), Check> {
     const CHECK: &str = "database";
     let config = &loaded.config.database;
-    let opened = Store::open_to_read(config).await;
-    let store = opened.map_err(|error| {
-        Check::unreachable(CHECK, error, "see that it runs and can be reached from here, or correct `database.url`")
+    let store = Store::open_to_read(config).await.map_err(|error| {
+        let is_missing = config.file().is_ok_and(|file| file.is_some_and(|file| !file.exists()));
+        let remedy = if is_missing {
+            "make it with `claviger migrate up`, or name another in `database.url` or with `--database`"
+        } else {
+            "see that it runs and that this user can use it, or correct `database.url`"
+        };
+        Check::unreachable(CHECK, error, remedy)
     })?;
     let mut best: Option<Sample> = None;
     for _ in 0..SAMPLES {
@@ -156,7 +162,7 @@ async fn check_permissions(store: &Store, engine: Option<&Engine>, now: Timestam
     }
     let mut gone: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
     for alike in &granted {
-        for permission in alike.permissions.iter().flatten().map(|permission| permission.as_str()) {
+        for permission in alike.permissions.iter().flatten().map(Permission::as_str) {
             if engine.permissions().iter().all(|info| info.name.as_str() != permission) {
                 gone.entry(permission).or_insert((0, &alike.example)).0 += alike.keys;
             }

@@ -38,7 +38,8 @@ impl Serialize for State {
 /// One thing that was looked at: what it is like, and what to do about it.
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
-    pub check: &'static str,
+    #[serde(rename = "check")]
+    pub name: &'static str,
     pub state: State,
     pub finding: String,
     pub remedy: Option<String>,
@@ -51,7 +52,7 @@ impl Check {
     fn new(check: &'static str, state: State, finding: impl fmt::Display, remedy: Option<&str>) -> Self {
         // Findings quote files and rows, where somebody may have put a secret.
         let finding = redact(&finding.to_string()).into_owned();
-        Self { check, state, finding, remedy: remedy.map(|remedy| redact(remedy).into_owned()) }
+        Self { name: check, state, finding, remedy: remedy.map(|remedy| redact(remedy).into_owned()) }
     }
 
     pub(super) fn ok(check: &'static str, finding: impl fmt::Display) -> Self {
@@ -89,7 +90,7 @@ impl Check {
     /// As a line of a table.
     pub(super) fn row(&self) -> Vec<String> {
         let remedy = self.remedy.clone().unwrap_or_else(|| "-".to_owned());
-        vec![self.check.to_owned(), self.state.as_str().to_owned(), self.finding.clone(), remedy]
+        vec![self.name.to_owned(), self.state.as_str().to_owned(), self.finding.clone(), remedy]
     }
 }
 

@@ -87,7 +87,10 @@ fn judge(check: &'static str, revision: i64, look: &Look) -> Check {
         found.push((finding, "see whether it is stopped or cut from the database; when it is gone, the others forget it"));
     }
     for sight in fresh.iter().filter(|sight| sight.lag(revision) != Some(0)) {
-        let lag = sight.lag(revision).map_or_else(|| "has loaded nothing yet".to_owned(), |lag| format!("lacks {lag} revisions"));
+        let lag = sight.lag(revision).map_or_else(
+            || "has loaded nothing yet".to_owned(),
+            |lag| format!("lacks {}", counted(lag, "revision", "revisions")),
+        );
         found.push((format!("{} {lag}", sight.name()), "look at its log: it cannot read what was written"));
     }
     if let Some(versions) = differing(&fresh, |sight| &sight.version) {

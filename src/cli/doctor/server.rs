@@ -42,7 +42,7 @@ pub(super) async fn check(server: &Server, token: Option<&SecretString>, clock: 
     let told = date.and_then(|date| DateTime::parse_from_rfc2822(&date).ok()).map(|date| Timestamp::from(date.to_utc()));
     let mut checks = vec![Check::ok(SERVER, format!("`{}` answers in {}", server.url(), milliseconds(took)))];
     checks.extend(check_ready(&reply));
-    checks.push(Check { check: CLOCK, ..clock::check("the server", &Sample::of_seconds(now, took, told)) });
+    checks.push(Check { name: CLOCK, ..clock::check("the server", &Sample::of_seconds(now, took, told)) });
     checks.push(match token {
         None => Check::not_checked(REPLICAS, "there is no admin token; give it with `--token -` or in CLAVIGER_ADMIN_TOKEN"),
         Some(token) => replicas::check(REPLICAS, async || look(server, token).await).await,

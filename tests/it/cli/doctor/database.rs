@@ -230,7 +230,7 @@ async fn replicas_that_are_not_like_the_others_are_named() {
             row(&version, &policies, 1, "- interval '90 s'"),
             "`rep_01kaw9m3gz5v8r7q2n4c6x0b1d` at other:1 was last seen 9".to_owned(),
         ),
-        (row(&version, &policies, 0, "+ interval '1 h'"), "at other:1 lacks 1 revisions".to_owned()),
+        (row(&version, &policies, 0, "+ interval '1 h'"), "at other:1 lacks 1 revision".to_owned()),
         (row(&version, "''", -1, "+ interval '1 h'"), "at other:1 has loaded nothing yet".to_owned()),
         (row("'9.9.9'", &policies, 1, "+ interval '1 h'"), "9.9.9 (other:1)".to_owned()),
         (row(&version, "'sha256:0'", 1, "+ interval '1 h'"), format!("({address})")),

@@ -1,6 +1,7 @@
 //! What the doctor finds at a server.
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
+use claviger::domain::clock::Clock;
 
 use super::{
     super::{Ran, check::foreign},
@@ -32,7 +33,7 @@ fn answer(status: &str, date: &str, body: &str) -> String {
 
 /// The date header of a server whose clock is so many seconds ahead.
 fn date(ahead: i64) -> String {
-    let at = Utc::now() + chrono::TimeDelta::seconds(ahead);
+    let at = DateTime::<Utc>::from(Clock::System.now()) + TimeDelta::seconds(ahead);
     format!("date: {}\r\n", at.format("%a, %d %b %Y %H:%M:%S GMT"))
 }
 
