@@ -8,6 +8,7 @@ mod credential;
 mod demo;
 mod desk;
 mod dev;
+mod doctor;
 pub mod exit;
 mod failure;
 mod init;
@@ -79,6 +80,7 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     Backup(backup::BackupArgs),
     Config(settings::ConfigArgs),
+    Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
     Openapi,
@@ -100,6 +102,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Migrate(args) => migrate::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(args) => settings::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Openapi => openapi(),
     };
     done.unwrap_or_else(|failure: Failure| {

@@ -24,6 +24,7 @@ mod follow;
 mod hint;
 mod key;
 mod last_use;
+mod lock;
 mod migration;
 mod moment;
 mod once;
@@ -34,6 +35,7 @@ mod replica;
 mod rotation;
 mod sqlite;
 mod stored;
+mod survey;
 mod tx;
 mod write;
 
@@ -51,9 +53,11 @@ pub use self::{
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
     follow::Head,
     hint::Hints,
+    lock::ServerLock,
     once::{Attempt, Once},
     page::{Listing, Page},
     replica::{Poll, Poller, Replicas},
+    survey::{GrantedAlike, HashedAlike, HashedSecrets},
     write::Written,
 };
 use crate::domain::random::Random;

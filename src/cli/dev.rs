@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::{self, Config, Flags},
     domain::{clock::Clock, random::Random},
+    store::ServerLock,
     telemetry::Telemetry,
 };
 
@@ -77,6 +78,8 @@ async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: 
     // The port comes first: a second start beside a running one must not end the secrets that the first has shown.
     let listener = listen(&args.listen).await?;
     prepare_dir(&args.data_dir)?;
+    // Held until the store is closed, and taken before anything is deleted.
+    let _lock = ServerLock::take(&config.database).await?;
     if args.reset {
         remove_database(&args.data_dir.join(DATABASE))?;
     }

@@ -31,6 +31,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The message without the word that begins it.
+    pub(super) fn reason(&self) -> &str {
+        self.message.strip_prefix("error: ").unwrap_or(&self.message)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, Response, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
@@ -73,6 +73,18 @@ impl Server {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client: client.build().map_err(Failure::failed)? })
     }
 
+    /// Its URL.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Reads what a server shows to everybody, and the time that it writes above its answer.
+    pub(super) async fn look(&self, path: &str) -> Result<(Reply, Option<String>), Failure> {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await.map_err(|error| self.unreachable(&error))?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok((self.read(response).await?, date))
+    }
+
     /// Sends one request and waits for the whole answer.
     pub(super) async fn send(
         &self,
@@ -87,6 +99,10 @@ impl Server {
             request = request.header("content-type", "application/json").body(bytes);
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: Response) -> Result<Reply, Failure> {
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::{self, Config, Flags},
     snapshot::files::PolicyDirs,
+    store::ServerLock,
     telemetry::Telemetry,
 };
 
@@ -63,6 +64,8 @@ pub(super) fn run(args: ServeArgs) -> Result<Exit, Failure> {
 
 async fn serve(config: Config, migrate: bool, telemetry: &Telemetry) -> Result<Exit, Failure> {
     let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
+    // Held until the store is closed.
+    let _lock = ServerLock::take(&config.database).await?;
     let prepared = Prepared::new(config, PolicySource::Dirs(dirs), migrate).await?;
     let listener = listen(&prepared.config.http.listen).await?;
     let server = prepared.start(listener, telemetry).await?;

@@ -1,6 +1,6 @@
 //! The configuration section `database`: where the data lives.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
@@ -43,6 +43,17 @@ impl DatabaseConfig {
     /// [`StoreError::Config`] with one sentence that never repeats the URL.
     pub fn check(&self) -> Result<(), StoreError> {
         Place::parse(&self.url).map(drop)
+    }
+
+    /// The file that the database is, when it is SQLite.
+    ///
+    /// # Errors
+    /// As [`DatabaseConfig::check`].
+    pub fn file(&self) -> Result<Option<PathBuf>, StoreError> {
+        Ok(match Place::parse(&self.url)? {
+            Place::Sqlite(options) => Some(options.get_filename().to_owned()),
+            Place::Postgres(_) => None,
+        })
     }
 }
 

@@ -64,12 +64,15 @@ impl Store {
         compare(&self.engine.migrator(), self.applied_migrations().await?).map(|(pending, _)| pending)
     }
 
-    /// The versions that a newer claviger has added to the database.
+    /// The migrations that the database has and this binary does not know.
     ///
     /// # Errors
-    /// As [`Store::pending_migrations`].
-    pub(super) async fn unknown_migrations(&self) -> Result<Vec<i64>, StoreError> {
-        compare(&self.engine.migrator(), self.applied_migrations().await?).map(|(_, unknown)| unknown)
+    /// When the database cannot be read.
+    pub async fn newer_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let known = self.engine.migrator();
+        let applied = self.applied_migrations().await?;
+        let newer = applied.iter().filter(|applied| known.iter().all(|known| known.version != applied.version));
+        Ok(newer.map(|applied| name(applied.version, &applied.description)).collect())
     }
 
     /// What the database has.
@@ -88,7 +91,7 @@ impl Store {
 fn compare(migrator: &Migrator, mut applied: Vec<Applied>) -> Result<(Vec<String>, Vec<i64>), StoreError> {
     let mut pending = Vec::new();
     for migration in migrator.iter() {
-        let name = format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"));
+        let name = name(migration.version, &migration.description);
         match applied.iter().position(|applied| applied.version == migration.version) {
             None => pending.push(name),
             Some(at) if applied.swap_remove(at).checksum == *migration.checksum => {}
@@ -129,6 +132,11 @@ impl Tx {
 /// The row of `meta` is missing from a database that has the table: somebody made the schema by hand.
 pub(super) fn no_meta() -> StoreError {
     StoreError::Schema(NO_SCHEMA.to_owned())
+}
+
+/// As its file is called.
+fn name(version: i64, description: &str) -> String {
+    format!("{version:04}_{}", description.replace(' ', "_"))
 }
 
 fn unknown_migration(version: i64) -> StoreError {

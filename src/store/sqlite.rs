@@ -41,6 +41,25 @@ pub(super) fn open_unchanged(file: &Path) -> Pools<Sqlite> {
     Pools { writer: pool.clone(), reader: pool }
 }
 
+/// Only to read. Without a write-ahead log the connection may write, although nothing is written: the last one to close then
+/// takes the empty log away again that it made. With one, it may not: closing would write the log's pages into the file.
+pub(super) async fn open_to_read(options: SqliteConnectOptions) -> Result<Pools<Sqlite>, StoreError> {
+    let file = options.get_filename().to_owned();
+    if !file.is_file() {
+        return Err(refused(&file, "there is no such file"));
+    }
+    let mut log = file.clone().into_os_string();
+    log.push("-wal");
+    let left_behind = Path::new(&log).exists();
+    let options = options.create_if_missing(false).read_only(left_behind).busy_timeout(BUSY).pragma("query_only", "ON");
+    let reader = pool(1).connect_lazy_with(options);
+    // The first page is read, which tells a database from another file.
+    match sqlx::query("SELECT COUNT(*) FROM sqlite_master").execute(&reader).await {
+        Ok(_) => Ok(Pools { writer: reader.clone(), reader }),
+        Err(error) => Err(explain(&file, &error)),
+    }
+}
+
 fn pool(connections: u32) -> PoolOptions<Sqlite> {
     PoolOptions::new()
         .max_connections(connections)
@@ -59,15 +78,17 @@ fn create_private(file: &Path) -> Result<(), StoreError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(file) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && file.is_dir() => {
-            Err(refused(file, "it is a directory; name a file in database.url"))
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && file.is_dir() => Err(is_directory(file)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(cannot_create(file, &error)),
     }
 }
 
-fn cannot_create(file: &Path, error: &io::Error) -> StoreError {
+pub(super) fn is_directory(file: &Path) -> StoreError {
+    refused(file, "it is a directory; name a file in database.url")
+}
+
+pub(super) fn cannot_create(file: &Path, error: &io::Error) -> StoreError {
     let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -5,6 +5,7 @@ mod api;
 mod backup;
 mod check;
 mod config;
+mod doctor;
 mod help;
 mod init;
 mod keys;
@@ -14,7 +15,7 @@ mod running;
 mod secrecy;
 mod server;
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -118,9 +119,16 @@ impl Shell {
 
     /// A server on the same database and the shipped policies.
     fn serve(&self) -> Program {
+        self.serve_with(&BTreeMap::new())
+    }
+
+    /// The same, with these variables besides.
+    fn serve_with(&self, environment: &BTreeMap<String, String>) -> Program {
         let path = |name| shipped_directory(name).display().to_string();
         let (policies, schema) = (path("policies"), path("schema"));
-        Program::start(self.command(&["serve", "--listen", "127.0.0.1:0", "--policies", &policies, "--schema", &schema]))
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--policies", &policies, "--schema", &schema]);
+        command.envs(environment);
+        Program::start(command)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The program as people start it: a process, its output, its signals.
 
+mod alone;
 mod canary;
 mod dev;
 mod kill;
 mod reload;
 mod serve;
+mod together;
 mod traces;
 
 use std::{

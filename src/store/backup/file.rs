@@ -102,10 +102,11 @@ impl Store {
     /// # Errors
     /// [`BackupError::Schema`], in a sentence about `whose` schema.
     pub async fn require_known_schema(&self, whose: &str) -> Result<(), BackupError> {
-        match self.unknown_migrations().await?.first() {
+        self.pending_migrations().await?;
+        match self.newer_migrations().await?.first() {
             None => Ok(()),
-            Some(version) => Err(BackupError::Schema(format!(
-                "{whose} has migration {version:04}, which this claviger does not know; use the newer claviger that applied it"
+            Some(name) => Err(BackupError::Schema(format!(
+                "{whose} has migration {name}, which this claviger does not know; use the newer claviger that applied it"
             ))),
         }
     }

@@ -40,8 +40,13 @@ impl Place {
     }
 
     /// On a Postgres that must be dropped in the end.
-    async fn postgres() -> Self {
+    pub(super) async fn postgres() -> Self {
         Self { url: postgres_url().await, directory: TempDir::new().unwrap() }
+    }
+
+    /// Drops the Postgres database.
+    pub(super) async fn drop(self) {
+        drop_database(&self.url).await;
     }
 
     /// Where the server runs, and its files are when the database is one.

@@ -1,10 +1,10 @@
 //! Opening a database: what the file looks like, and what people are told when it cannot be opened.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::{fs::File, os::unix::fs::PermissionsExt, path::Path};
 
 use claviger::{
     domain::random::Random,
-    store::{DatabaseConfig, Store, StoreError},
+    store::{DatabaseConfig, ServerLock, Store, StoreError},
 };
 use tempfile::TempDir;
 
@@ -51,6 +51,31 @@ async fn a_file_that_cannot_be_opened_is_told_in_one_sentence() {
     assert!(text.contains("it is a directory; name a file"), "{text}");
     let text = refusal(&format!("sqlite:{path}/notes.txt")).await;
     assert!(text.contains("it is no SQLite database; name another file"), "{text}");
+}
+
+#[tokio::test]
+async fn a_look_at_the_lock_keeps_no_server_out_and_a_server_does() {
+    let directory = TempDir::new().unwrap();
+    let config = config(&format!("sqlite:{}", directory.path().join("claviger.db").display()));
+    assert_eq!(ServerLock::is_taken(&config).unwrap(), Some(false));
+    assert!(!directory.path().join("claviger.db.lock").exists(), "a look makes no file");
+    let lock = ServerLock::take(&config).await.unwrap();
+    assert_eq!(ServerLock::is_taken(&config).unwrap(), Some(true));
+    let refused = ServerLock::take(&config).await.unwrap_err().to_string();
+    assert!(refused.contains("a server already runs on the database file"), "{refused}");
+    drop(lock);
+    let watcher = File::open(directory.path().join("claviger.db.lock")).unwrap();
+    watcher.lock_shared().unwrap();
+    assert_eq!(ServerLock::is_taken(&config).unwrap(), Some(false));
+    let (taken, ()) = tokio::join!(ServerLock::take(&config), async {
+        tokio::task::yield_now().await;
+        drop(watcher);
+    });
+    drop(taken.unwrap());
+    let postgres = DatabaseConfig { url: "postgres://db/claviger".to_owned() };
+    let both = [ServerLock::take(&postgres).await.unwrap(), ServerLock::take(&postgres).await.unwrap()];
+    assert_eq!(ServerLock::is_taken(&postgres).unwrap(), None);
+    drop(both);
 }
 
 #[tokio::test]

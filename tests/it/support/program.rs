@@ -5,10 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        mpsc::{self, Receiver},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -87,7 +84,7 @@ pub(crate) struct Program {
     /// What the ready line says.
     pub(crate) ready: Value,
     stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
     url: String,
     client: reqwest::Client,
 }
@@ -109,29 +106,29 @@ impl Drop for Program {
 
 impl Program {
     /// Starts a server and waits for its ready line.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        let shown = format!("{command:?}");
+        Self::start_or_end(command)
+            .unwrap_or_else(|ended| panic!("{shown} does not become ready: {}", String::from_utf8_lossy(&ended.stderr)))
+    }
+
+    /// The same, where it may end instead: then with everything that it said.
+    pub(crate) fn start_or_end(mut command: Command) -> Result<Self, Output> {
         let mut child = command.spawn().unwrap();
         let (stdout, first) = read_lines(child.stdout.take().unwrap());
-        let mut errors = child.stderr.take().unwrap();
-        let early = Arc::new(Mutex::new(String::new()));
-        let kept = Arc::clone(&early);
-        let stderr = thread::spawn(move || {
-            let (mut all, mut part) = (Vec::new(), [0; 4096]);
-            while let Ok(length @ 1..) = errors.read(&mut part) {
-                all.extend_from_slice(&part[..length]);
-                *kept.lock().unwrap() = String::from_utf8_lossy(&all).into_owned();
+        let stderr = read_bytes(child.stderr.take().unwrap());
+        let line = first.recv_timeout(PATIENCE);
+        let Ok(line) = line else {
+            if line == Err(RecvTimeoutError::Timeout) {
+                child.kill().unwrap();
             }
-            String::from_utf8(all).unwrap()
-        });
-        let Ok(line) = first.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("{command:?} does not become ready: {}", early.lock().unwrap());
+            let status = wait(&mut child, "the server closed its output and does not end");
+            return Err(Output { status, stdout: stdout.join().unwrap().into_bytes(), stderr: stderr.join().unwrap() });
         };
         let ready: Value = serde_json::from_str(&line).unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { child, ready, stdout: Some(stdout), stderr: Some(stderr), url, client }
+        Ok(Self { child, ready, stdout: Some(stdout), stderr: Some(stderr), url, client })
     }
 
     /// A text of the ready line.
@@ -149,7 +146,7 @@ impl Program {
         send("TERM", self.pid());
         let status = wait(&mut self.child, "the server does not stop");
         let stdout = self.stdout.take().unwrap().join().unwrap();
-        let stderr = self.stderr.take().unwrap().join().unwrap();
+        let stderr = String::from_utf8(self.stderr.take().unwrap().join().unwrap()).unwrap();
         Said { code: status.code(), stdout, stderr }
     }
 
