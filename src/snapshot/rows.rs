@@ -139,7 +139,7 @@ impl Rows {
             let states = (key.disabled, key.revoked, key.expires_at, key.revision);
             add(format!("{:?}", (key.id, key.org, &key.name, key.environment, &key.permissions, states, secrets)));
         }
-        format!("sha256:{}", sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        sum.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     /// Takes in a row. An older revision never replaces a newer one; a row that cannot be read denies.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{Engine, Store, write::CHANNEL};
 
 /// A connection that went silent looks like a quiet one, so each is used for a while only.
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(1);
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(500);
 

@@ -19,4 +19,4 @@ use std::time::Duration;
 use crate::support::history::Bounds;
 
 /// What `consistency.md` promises; a replica that is asked nothing else has the default lease.
-const BOUNDS: Bounds = Bounds { connected: Duration::from_secs(1), max_staleness: Duration::from_secs(60) };
+const BOUNDS: Bounds = Bounds { connected: Duration::from_secs(1), max_staleness: Duration::from_mins(1) };

@@ -90,8 +90,8 @@ async fn whatever_was_answered_before_the_database_was_killed_is_there_after_it(
     for number in 0..rounds().div_ceil(10).max(3) {
         let owner = fleet.owner_at(0);
         let body = json!({ "name": format!("round {number}") });
-        let writes = async || (owner.post("/v1/orgs", body.clone()).await.status == 201).then_some(());
-        eventually("a write after the start of the database", Duration::from_secs(30), writes).await;
+        let answers = async || (owner.post("/v1/orgs", body.clone()).await.status == 201).then_some(());
+        eventually("a write after the start of the database", Duration::from_secs(30), answers).await;
         let answered = Arc::new(Mutex::new(Vec::new()));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {

@@ -131,11 +131,8 @@ impl Chaos {
 
     async fn interrupt_database(&mut self) {
         let apart: Vec<_> = (0..self.fleet.members.len()).map(|member| self.hammer.recorder.apart(member)).collect();
-        if self.below(2) == 0 {
-            self.cluster.stop()
-        } else {
-            self.cluster.kill()
-        }
+        let end = if self.below(2) == 0 { Cluster::stop } else { Cluster::kill };
+        end(&mut self.cluster);
         tokio::time::sleep(self.millis(100, 4_000)).await;
         self.cluster.start();
         for (member, apart) in apart.into_iter().enumerate() {
