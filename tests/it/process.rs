@@ -1,10 +1,14 @@
 //! The program as people start it: a process, its output, its signals.
 
 mod canary;
+mod clocks;
 mod dev;
 mod kill;
+mod last_use;
 mod reload;
+mod rolling;
 mod serve;
+mod stop;
 mod traces;
 
 use std::{

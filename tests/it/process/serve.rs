@@ -40,7 +40,7 @@ impl Place {
     }
 
     /// On a Postgres that must be dropped in the end.
-    async fn postgres() -> Self {
+    pub(super) async fn postgres() -> Self {
         Self { url: postgres_url().await, directory: TempDir::new().unwrap() }
     }
 
