@@ -27,8 +27,9 @@ use crate::{
 /// Long enough for a proxy that looks at `/readyz` every second, and wants to see two answers.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
-/// How long a server that ends may speak to a database that does not answer.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a server that ends waits for a database that does not answer. With the longest delay, the drain and the flush of
+/// spans it makes 30 s.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// SIGTERM and SIGINT, from the first moment on: as process 1 of a container nothing else would end a server that starts.
 #[derive(Debug)]
@@ -166,12 +167,14 @@ impl Server {
             }
         };
         serve(self.listener, Api::new(&self.app), stop).await;
-        // What is not written by then is a minute of last uses, and a row that the others take off the list.
-        if timeout(FAREWELL, self.app.keeper.retire()).await.is_err() {
+        let farewell = async {
+            self.app.keeper.retire().await;
+            following.abort();
+            self.app.store.close().await;
+        };
+        if timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("the database does not answer; the others will take the replica off the list");
         }
-        following.abort();
-        let _ = timeout(FAREWELL, self.app.store.close()).await;
         Ok(Exit::Ok)
     }
 }

@@ -226,15 +226,12 @@ impl Drop for Starting {
     }
 }
 
-/// Starts a server that must wait for the lock of somebody else on a table, and says when it does.
-async fn stuck(place: &Place, url: &str) -> Starting {
+/// Waits until somebody waits for a lock in this database, or nobody does.
+async fn blocked(url: &str, somebody: bool) {
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    // Postgres goes on waiting for those that are gone.
-    let before = number(url, waits).await;
-    let starting = Starting(place.command(&[]).spawn().unwrap());
-    eventually("the server waits for the lock", END, async || (number(url, waits).await > before).then_some(())).await;
-    starting
+    let seen = async || ((number(url, waits).await > 0) == somebody).then_some(());
+    eventually(if somebody { "a server waits for the lock" } else { "nobody waits for a lock" }, END, seen).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,17 +239,18 @@ async fn a_server_that_is_told_to_stop_while_it_starts_ends_and_is_not_waited_fo
     let place = Place::postgres().await;
     let url = place.url.clone();
     assert_eq!(place.serve().stop().code, Some(0));
-    for table in ["_sqlx_migrations", "api_key"] {
+    for (table, signal) in ["_sqlx_migrations", "api_key"].into_iter().flat_map(|table| [(table, "TERM"), (table, "INT")]) {
         let mut holder = PgConnection::connect(&url).await.unwrap();
         holder.execute(AssertSqlSafe(format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))).await.unwrap();
-        for signal in ["TERM", "INT"] {
-            let mut starting = stuck(&place, &url).await;
-            send(signal, starting.0.id());
-            let status = eventually("the server ends", END, || ready(starting.0.try_wait().unwrap())).await;
-            assert_eq!(status.code(), Some(0), "{table}, {signal}: {status}");
-            assert_eq!(number(&url, "SELECT count(*) FROM replica").await, 0, "{table}, {signal}");
-        }
+        let mut starting = Starting(place.command(&[]).spawn().unwrap());
+        blocked(&url, true).await;
+        send(signal, starting.0.id());
+        let status = eventually("the server ends", END, || ready(starting.0.try_wait().unwrap())).await;
+        assert_eq!(status.code(), Some(0), "{table}, {signal}: {status}");
+        assert_eq!(number(&url, "SELECT count(*) FROM replica").await, 0, "{table}, {signal}");
         holder.close().await.unwrap();
+        // Postgres goes on waiting for those that are gone.
+        blocked(&url, false).await;
     }
     drop_database(&url).await;
 }
