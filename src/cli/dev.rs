@@ -88,7 +88,7 @@ async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: 
     tracing::info!(from, "loading policies");
     progress.set_message("loading the policies, opening the database");
     let mut signals = Signals::new()?;
-    let preparing = Prepared::new(config, source, true);
+    let preparing = Box::pin(Prepared::new(config, source, true));
     let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
     progress.set_message("preparing the demo organization");
     let demo = demo::prepare(&prepared.store, &prepared.config.keys, &prepared.engine, &Clock::System, &Random::System).await?;

@@ -64,7 +64,7 @@ pub(super) fn run(args: ServeArgs) -> Result<Exit, Failure> {
 async fn serve(config: Config, migrate: bool, telemetry: &Telemetry) -> Result<Exit, Failure> {
     let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
     let mut signals = Signals::new()?;
-    let preparing = Prepared::new(config, PolicySource::Dirs(dirs), migrate);
+    let preparing = Box::pin(Prepared::new(config, PolicySource::Dirs(dirs), migrate));
     let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
     let listener = listen(&prepared.config.http.listen).await?;
     let Some(server) = prepared.start(listener, telemetry, signals).await? else { return Ok(Exit::Ok) };

@@ -140,29 +140,30 @@ const TABLES: [&str; 3] = ["api_key", "secret", "secret_use"];
 
 /// Counts from here on every statement that writes a table where uses could be noted, also one that finds nothing to write.
 async fn count_statements(url: &str) {
-    let mut sql = "CREATE TABLE statement (relation TEXT NOT NULL);
+    const COUNT: &str = "CREATE TABLE statement (relation TEXT NOT NULL);
         CREATE FUNCTION count_statement() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN INSERT INTO statement VALUES (TG_TABLE_NAME); RETURN NULL; END $$;"
-        .to_owned();
+        $$ BEGIN INSERT INTO statement VALUES (TG_TABLE_NAME); RETURN NULL; END $$;";
+    execute(url, COUNT).await.unwrap();
     for table in TABLES {
         // A statement that inserts or else updates fires the triggers of both.
         let event = if table == "secret_use" { "INSERT" } else { "INSERT OR UPDATE OR DELETE" };
-        sql += &format!("CREATE TRIGGER counted AFTER {event} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION count_statement();");
+        let sql =
+            format!("CREATE TRIGGER counted AFTER {event} ON {table} FOR EACH STATEMENT EXECUTE FUNCTION count_statement()");
+        execute(url, &sql).await.unwrap();
     }
-    execute(url, &sql).await.unwrap();
 }
 
 /// The same on SQLite, which can only count rows.
 async fn count_rows(url: &str) {
-    let mut sql = "CREATE TABLE statement (relation TEXT NOT NULL);".to_owned();
+    execute(url, "CREATE TABLE statement (relation TEXT NOT NULL)").await.unwrap();
     for table in TABLES {
         for event in ["INSERT", "UPDATE", "DELETE"] {
-            sql += &format!(
-                "CREATE TRIGGER counted_{table}_{event} AFTER {event} ON {table} BEGIN INSERT INTO statement VALUES ('{table}'); END;"
+            let sql = format!(
+                "CREATE TRIGGER counted_{table}_{event} AFTER {event} ON {table} BEGIN INSERT INTO statement VALUES ('{table}'); END"
             );
+            execute(url, &sql).await.unwrap();
         }
     }
-    execute(url, &sql).await.unwrap();
 }
 
 /// Revision and length of the audit log.

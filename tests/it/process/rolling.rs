@@ -91,7 +91,7 @@ async fn a_rolling_restart_fails_no_request() {
     }
     let answered = seen.answered.load(Ordering::SeqCst);
     eprintln!("{answered} requests answered");
-    let failures = seen.failures.lock().unwrap();
+    let failures = std::mem::take(&mut *seen.failures.lock().unwrap());
     assert!(failures.is_empty(), "{} of {} failed: {failures:#?}", failures.len(), answered + failures.len());
     for member in fleet.members.drain(..) {
         let said = tokio::task::spawn_blocking(|| member.program.stop()).await.unwrap();

@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -39,11 +40,7 @@ impl Proxy {
         assert!(Path::new(PROGRAM).exists(), "this test needs HAProxy: install it, for example with `apt-get install haproxy`");
         let directory = TempDir::new().unwrap();
         let (address, file) = (free_address(), directory.path().join("haproxy.cfg"));
-        let mut text = configuration(&address);
-        for (number, server) in servers.iter().enumerate() {
-            text += &format!("    server s{number} {server} check inter 500ms fall 2 rise 1\n");
-        }
-        fs::write(&file, text).unwrap();
+        fs::write(&file, configuration(&address, servers)).unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh", PROGRAM]).arg(&file);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -73,19 +70,21 @@ impl Proxy {
     }
 }
 
-fn configuration(address: &str) -> String {
+fn configuration(address: &str, servers: &[String]) -> String {
+    let server = |(number, server)| format!("    server s{number} {server} check inter 500ms fall 2 rise 1\n");
+    let servers: Vec<String> = servers.iter().enumerate().map(server).collect();
     format!(
         "global\n    maxconn 1000\n\
          defaults\n    mode http\n    option http-keep-alive\n    http-reuse always\n    retries 0\n    no option redispatch\n\
          \x20   timeout connect 10s\n    timeout client 60s\n    timeout server 60s\n    timeout check 10s\n\
          frontend door\n    bind {address}\n    stats enable\n    stats uri /proxy-status\n    default_backend servers\n\
-         backend servers\n    balance roundrobin\n    option httpchk GET /readyz\n    http-check expect status 200\n"
+         backend servers\n    balance roundrobin\n    option httpchk GET /readyz\n    http-check expect status 200\n{}",
+        servers.concat()
     )
 }
 
 /// An address that nobody listens on, and that no connection takes as its own end: it lies below the range of those.
 pub(crate) fn free_address() -> String {
-    use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id() % 5_000;
     loop {
