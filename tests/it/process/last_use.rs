@@ -83,7 +83,7 @@ impl Uses {
         let new = reply.text("/secret");
         key_of(&old).authorize("classify:create").await.expect(200);
         let first = now();
-        tokio::time::sleep(Duration::from_millis(3 * APART_MS.unsigned_abs())).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         key_of(&new).authorize("classify:create").await.expect(200);
         Self { owner: owner.clone(), allowed, denied, unused, revoked, rotated, at: [first, now()] }
     }
@@ -104,7 +104,7 @@ impl Uses {
         let (key, secrets) = eventually("the uses of both secrets are seen", SEEN, seen).await;
         assert_near(secrets[0].unwrap(), *first);
         assert_near(secrets[1].unwrap(), *second);
-        assert_eq!(key, secrets[1]);
+        assert!(secrets[0] < secrets[1] && key == secrets[1], "{key:?}, {secrets:?}");
         for key in [&self.unused, &self.revoked] {
             assert_eq!(last_uses(owner, key).await, (None, vec![None]));
         }
@@ -225,13 +225,13 @@ async fn a_server_that_stops_writes_the_last_uses_at_once_and_never_an_earlier_o
     tokio::time::sleep(Duration::from_secs(2)).await;
     fleet.key_at(1, &secret).authorize("classify:create").await.expect(200);
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = now();
     fleet.key_at(0, &secret).authorize("classify:create").await.expect(200);
-    let used = now();
+    let after = now();
     let owner = fleet.owner_at(2);
-    assert_eq!(last_uses(&owner, &key).await.0, None);
     assert_eq!(fleet.members.remove(0).program.stop().code, Some(0));
     let told = last_uses(&owner, &key).await.0.unwrap();
-    assert!((told - used).abs() < 1_500, "used at {used} and told {told}");
+    assert!((before - 1_000..=after + 1_000).contains(&told), "used from {before} to {after} and told {told}");
     // The other one knows an earlier use.
     assert_eq!(fleet.members.remove(0).program.stop().code, Some(0));
     assert_eq!(last_uses(&owner, &key).await, (Some(told), vec![Some(told)]));

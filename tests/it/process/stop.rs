@@ -125,6 +125,8 @@ async fn a_stopping_server_sends_everybody_away_and_answers_whatever_it_was_aske
             assert_last(&ask(&url, letter).await, status);
         }
 
+        // It has 10 s to arrive, whatever the delay is.
+        send("INT", server.pid());
         refused(&url).await;
         slow.write_all(unsent.as_bytes()).await.unwrap();
         assert_last(&read_all(&mut slow).await, "200");
