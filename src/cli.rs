@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod backup;
 mod check;
 mod consent;
 mod credential;
@@ -76,6 +77,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Replicas(replicas::ReplicasArgs),
     Migrate(migrate::MigrateArgs),
+    Backup(backup::BackupArgs),
     Config(settings::ConfigArgs),
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
@@ -96,6 +98,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Policy(args) => Ok(policy::run(args)),
         Command::Replicas(args) => replicas::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Config(args) => settings::run(&args),
         Command::Openapi => openapi(),
     };

@@ -15,6 +15,7 @@ macro_rules! on {
 
 mod admin;
 mod audit;
+mod backup;
 mod change;
 mod config;
 mod error;
@@ -43,6 +44,7 @@ use sqlx::{Database, Pool, Postgres, Sqlite};
 use self::config::Place;
 pub use self::{
     audit::AuditCheck,
+    backup::{BackupError, Ending, Libpq, Summary, Undoing, Undone},
     change::Changes,
     config::DatabaseConfig,
     error::StoreError,

@@ -104,7 +104,7 @@ where
 }
 
 /// Warnings of the rooms below are heard on stderr. What a server tells of its day would be noise beside the answer of a command.
-fn start_log(loaded: &Loaded) -> Result<(), Failure> {
+pub(super) fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     let mut log = LogConfig { decisions: false, ..loaded.config.log.clone() };
     if !loaded.is_set("log.level") {
         "warn".clone_into(&mut log.level);

@@ -144,7 +144,7 @@ pub(super) fn cell(value: Option<&Value>) -> String {
 }
 
 /// The fields of an object that say something.
-fn fields(value: &Value) -> String {
+pub(super) fn fields(value: &Value) -> String {
     let told = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     card(told.map(|(name, value)| (name.as_str(), cell(Some(value)))))
 }

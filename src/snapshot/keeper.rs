@@ -422,6 +422,7 @@ impl Keeper {
         let mut polls = 0;
         for _ in 0..MOST_STEPS {
             let step = self.follow.lock().await.progress.step();
+            tracing::debug!(?step, age = ?self.age(), "following");
             match step {
                 Step::Register => {
                     within(SILENT, self.store.register_replica(&self.presence)).await?;

@@ -1,8 +1,11 @@
-//! Compact rows in persistent maps: cloning the maps is two reference counts, changing one row copies one path.
+//! Compact rows in persistent maps: cloning the maps is three reference counts, changing one row copies one path in each.
+//!
+//! The maps are B-trees because they stay two thirds full at any size; hash tries of a million rows are mostly empty slots.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, collections::HashSet, ops::Deref, slice, sync::Arc};
 
-use imbl::HashMap;
+use equivalent::{Comparable, Equivalent};
+use imbl::{OrdMap, OrdSet};
 use sha2::{Digest, Sha256};
 
 use super::Found;
@@ -14,7 +17,7 @@ use crate::{
         permission::Permission,
         secret::SecretHash,
     },
-    store::{Fact, KeyFacts, OrgFacts},
+    store::{Fact, KeyFacts, OrgFacts, SecretFacts},
 };
 
 /// A key as decisions need it.
@@ -30,7 +33,7 @@ pub struct KeyRow {
     pub permissions: Arc<[Permission]>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    secrets: Box<[SecretRow]>,
+    secrets: Secrets,
     revision: i64,
 }
 
@@ -40,6 +43,13 @@ pub struct SecretRow {
     pub id: SecretId,
     pub expires_at: Option<Timestamp>,
     hash: SecretHash,
+}
+
+/// The secrets of a key. Nearly every key has one: it lies in the row itself.
+#[derive(Debug)]
+enum Secrets {
+    One(SecretRow),
+    Other(Box<[SecretRow]>),
 }
 
 /// An org as decisions need it.
@@ -55,11 +65,24 @@ pub struct OrgRow {
 /// All rows of one epoch.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
-    keys: HashMap<KeyId, Arc<KeyRow>>,
-    orgs: HashMap<OrgId, Arc<OrgRow>>,
-    /// Which key a hash may belong to; the key's own list of secrets decides.
-    owners: HashMap<SecretHash, KeyId>,
+    keys: OrdSet<ById>,
+    orgs: OrdMap<OrgId, Arc<OrgRow>>,
+    owners: OrdSet<Owner>,
 }
+
+/// A key where it is found by its id, which is only in the row.
+#[derive(Debug, Clone)]
+struct ById(Arc<KeyRow>);
+
+/// A key where it is found by the beginning of a secret's hash; its row has the whole hash, which decides.
+#[derive(Debug, Clone)]
+struct Owner {
+    beginning: u64,
+    row: Arc<KeyRow>,
+}
+
+/// The place right before all owners of a beginning: keys whose hashes begin alike lie side by side.
+struct Before(u64);
 
 /// Permission lists that were seen, so that equal ones are stored once.
 #[derive(Debug, Default)]
@@ -86,7 +109,7 @@ impl Rows {
     }
 
     pub(super) fn key(&self, id: KeyId) -> Option<&Arc<KeyRow>> {
-        self.keys.get(&id)
+        self.keys.get(&id).map(|ById(row)| row)
     }
 
     pub(super) fn counts(&self) -> (usize, usize) {
@@ -94,11 +117,11 @@ impl Rows {
     }
 
     pub(super) fn find(&self, hash: &SecretHash) -> Option<Found> {
-        let key = self.keys.get(self.owners.get(hash)?)?;
-        // The map's equality is SecretHash's: constant-time.
-        let secret = key.secrets.iter().find(|secret| secret.hash == *hash)?;
+        let beginning = beginning(hash);
+        let owners = self.owners.range(Before(beginning)..).take_while(|owner| owner.beginning == beginning);
+        let (key, secret) = owners.map(|owner| &owner.row).find_map(|key| Some((key, key.secret(hash)?)))?;
         let org = self.orgs.get(&key.org)?;
-        Some(Found { key: key.clone(), org: org.clone(), secret: *secret })
+        Some(Found { key: key.clone(), org: org.clone(), secret })
     }
 
     /// A digest of what decisions are made from: the same on every replica that holds the same, in whatever order it came.
@@ -109,7 +132,7 @@ impl Rows {
         for org in self.orgs.values() {
             add(format!("{:?}", (org.id, &org.name, org.suspended, org.deleted, org.revision)));
         }
-        for key in self.keys.values() {
+        for ById(key) in &self.keys {
             let mut secrets: Vec<_> = key.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|end| now < end)).collect();
             secrets.sort_by_key(|secret| secret.id);
             let secrets: Vec<_> = secrets.iter().map(|secret| (secret.id, secret.hash.0, secret.expires_at)).collect();
@@ -128,7 +151,9 @@ impl Rows {
                 self.orgs.remove(&id);
             }
             Fact::BrokenKey(id) => {
-                self.keys.remove(&id);
+                if let Some(ById(gone)) = self.keys.remove(&id) {
+                    self.disown(&gone);
+                }
             }
         }
     }
@@ -142,22 +167,10 @@ impl Rows {
     }
 
     fn apply_key(&mut self, facts: KeyFacts, lists: &mut PermissionLists) {
-        let known = self.keys.get(&facts.id);
-        if known.is_some_and(|known| known.revision > facts.revision) {
+        if self.key(facts.id).is_some_and(|known| known.revision > facts.revision) {
             return;
         }
-        let secret =
-            |secret: crate::store::SecretFacts| SecretRow { id: secret.id, expires_at: secret.expires_at, hash: secret.hash };
-        let secrets: Box<[SecretRow]> = facts.secrets.into_iter().map(secret).collect();
-        for gone in known.cloned().iter().flat_map(|known| known.secrets.iter()) {
-            if !secrets.iter().any(|secret| secret.hash == gone.hash) {
-                self.owners.remove(&gone.hash);
-            }
-        }
-        for secret in &secrets {
-            self.owners.insert(secret.hash, facts.id);
-        }
-        let row = KeyRow {
+        let row = Arc::new(KeyRow {
             id: facts.id,
             org: facts.org,
             name: facts.name.as_str().into(),
@@ -167,9 +180,177 @@ impl Rows {
             permissions: lists.share(facts.permissions),
             created_at: facts.created_at,
             expires_at: facts.expires_at,
-            secrets,
+            secrets: facts.secrets.into(),
             revision: facts.revision,
-        };
-        self.keys.insert(facts.id, Arc::new(row));
+        });
+        if let Some(ById(gone)) = self.keys.insert(ById(row.clone())) {
+            self.disown(&gone);
+        }
+        self.owners.extend(Owner::all(&row));
+    }
+
+    /// Takes a row that is no longer its key's out of the owners.
+    fn disown(&mut self, gone: &Arc<KeyRow>) {
+        for owner in Owner::all(gone) {
+            self.owners.remove(&owner);
+        }
+    }
+}
+
+impl KeyRow {
+    /// The secret of this hash. SecretHash's equality is constant-time.
+    fn secret(&self, hash: &SecretHash) -> Option<SecretRow> {
+        self.secrets.iter().find(|secret| secret.hash == *hash).copied()
+    }
+}
+
+impl Owner {
+    fn all(row: &Arc<KeyRow>) -> impl Iterator<Item = Self> {
+        row.secrets.iter().map(|secret| Self { beginning: beginning(&secret.hash), row: row.clone() })
+    }
+}
+
+fn beginning(hash: &SecretHash) -> u64 {
+    hash.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+impl Deref for Secrets {
+    type Target = [SecretRow];
+
+    fn deref(&self) -> &[SecretRow] {
+        match self {
+            Self::One(secret) => slice::from_ref(secret),
+            Self::Other(secrets) => secrets,
+        }
+    }
+}
+
+impl From<Vec<SecretFacts>> for Secrets {
+    fn from(facts: Vec<SecretFacts>) -> Self {
+        let row = |SecretFacts { id, hash, expires_at }| SecretRow { id, expires_at, hash };
+        match <[SecretFacts; 1]>::try_from(facts) {
+            Ok([only]) => Self::One(row(only)),
+            Err(facts) => Self::Other(facts.into_iter().map(row).collect()),
+        }
+    }
+}
+
+impl Borrow<KeyId> for ById {
+    fn borrow(&self) -> &KeyId {
+        &self.0.id
+    }
+}
+
+/// The comparisons that follow from an order.
+macro_rules! ordered {
+    ($kind:ident, $order:expr) => {
+        impl Ord for $kind {
+            fn cmp(&self, other: &Self) -> Ordering {
+                $order(self, other)
+            }
+        }
+        impl PartialOrd for $kind {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+        impl PartialEq for $kind {
+            fn eq(&self, other: &Self) -> bool {
+                self.cmp(other).is_eq()
+            }
+        }
+        impl Eq for $kind {}
+    };
+}
+
+ordered!(ById, |a: &Self, b: &Self| a.0.id.cmp(&b.0.id));
+// Looking at a row costs a trip to memory: only where hashes begin alike.
+ordered!(Owner, |a: &Self, b: &Self| a.beginning.cmp(&b.beginning).then_with(|| a.row.id.cmp(&b.row.id)));
+
+impl Equivalent<Owner> for Before {
+    fn equivalent(&self, _: &Owner) -> bool {
+        false
+    }
+}
+
+impl Comparable<Owner> for Before {
+    fn compare(&self, owner: &Owner) -> Ordering {
+        self.0.cmp(&owner.beginning).then(Ordering::Less)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{permission::Permissions, random::Random};
+
+    const AT: i64 = 1_700_000_000_000;
+
+    fn rows(facts: impl IntoIterator<Item = Fact>) -> Rows {
+        let (mut rows, mut lists) = (Rows::default(), PermissionLists::default());
+        facts.into_iter().for_each(|fact| rows.apply(fact, &mut lists));
+        rows
+    }
+
+    fn org(random: &Random) -> OrgFacts {
+        let id = OrgId::new(Timestamp::from_millis(AT), random);
+        OrgFacts { id, name: "Acme".parse().unwrap(), suspended: false, deleted: false, revision: 1 }
+    }
+
+    fn key(org: OrgId, revision: i64, random: &Random, hashes: &[SecretHash]) -> KeyFacts {
+        let at = Timestamp::from_millis(AT);
+        let secret = |hash: &SecretHash| SecretFacts { id: SecretId::new(at, random), hash: *hash, expires_at: None };
+        KeyFacts {
+            id: KeyId::new(at, random),
+            org,
+            name: "CI".parse().unwrap(),
+            environment: Environment::Live,
+            permissions: Permissions::new(),
+            created_at: at,
+            expires_at: None,
+            disabled: false,
+            revoked: false,
+            secrets: hashes.iter().map(secret).collect(),
+            revision,
+        }
+    }
+
+    /// Hashes that differ in their last byte only.
+    fn alike(last: u8) -> SecretHash {
+        let mut hash = [7; 32];
+        hash[31] = last;
+        SecretHash(hash)
+    }
+
+    #[test]
+    fn secrets_whose_hashes_begin_alike_open_their_own_keys_only() {
+        let random = Random::seeded(1);
+        let org = org(&random);
+        let (first, second) = (key(org.id, 2, &random, &[alike(1), alike(2)]), key(org.id, 3, &random, &[alike(3)]));
+        let ids = [first.id, second.id];
+        let mut rows = rows([Fact::Org(org), Fact::Key(first), Fact::Key(second)]);
+        let found = |rows: &Rows, last: u8| rows.find(&alike(last)).map(|found| found.key.id);
+        assert_eq!([0, 1, 2, 3, 4].map(|last| found(&rows, last)), [None, Some(ids[0]), Some(ids[0]), Some(ids[1]), None]);
+        rows.apply(Fact::BrokenKey(ids[0]), &mut PermissionLists::default());
+        assert_eq!([1, 2, 3].map(|last| found(&rows, last)), [None, None, Some(ids[1])]);
+    }
+
+    #[test]
+    fn a_secret_that_its_key_no_longer_has_opens_nothing() {
+        let random = Random::seeded(1);
+        let org = org(&random);
+        let before = key(org.id, 2, &random, &[alike(1), alike(2)]);
+        let after = KeyFacts { secrets: before.secrets[1..].to_vec(), revision: 3, ..before.clone() };
+        let older = before.clone();
+        let rows = rows([Fact::Org(org), Fact::Key(before), Fact::Key(after), Fact::Key(older)]);
+        assert!(rows.find(&alike(1)).is_none());
+        assert_eq!(rows.find(&alike(2)).map(|found| found.key.revision), Some(3));
+        assert_eq!((rows.counts(), rows.owners.len()), ((1, 1), 1));
+    }
+
+    #[test]
+    fn a_key_with_its_secret_takes_192_bytes_and_its_name() {
+        let counts_of_its_arc = 2 * size_of::<usize>();
+        assert!(size_of::<KeyRow>() + counts_of_its_arc <= 192, "{}", size_of::<KeyRow>());
     }
 }

@@ -1,11 +1,13 @@
 //! Facts: what decisions need to know of a row, and nothing else.
 
+use std::collections::HashMap;
+
 use sqlx::FromRow;
 
 use super::{
     key::parse_permissions,
     moment::Moment,
-    stored::{Problem, Stored, required},
+    stored::{Parsed, Problem, Stored, required},
 };
 use crate::domain::{
     clock::Timestamp,
@@ -85,70 +87,85 @@ pub(super) use {select_key_facts, select_org_facts};
 
 #[derive(FromRow)]
 pub(super) struct OrgFactRow {
-    id: String,
-    name: String,
+    id: Parsed<OrgId>,
+    name: Parsed<Name>,
     suspended_at: Option<Moment>,
     deleted_at: Option<Moment>,
     revision: i64,
 }
 
-impl TryFrom<OrgFactRow> for OrgFacts {
-    type Error = Problem;
-
-    fn try_from(row: OrgFactRow) -> Result<Self, Problem> {
-        Ok(Self {
-            id: row.id.parse()?,
-            name: row.name.parse()?,
+impl From<OrgFactRow> for OrgFacts {
+    fn from(row: OrgFactRow) -> Self {
+        Self {
+            id: row.id.0,
+            name: row.name.0,
             suspended: row.suspended_at.is_some(),
             deleted: row.deleted_at.is_some(),
             revision: row.revision,
-        })
+        }
     }
 }
 
 /// A key joined with one of its secrets.
 #[derive(FromRow)]
 pub(super) struct KeyFactRow {
-    id: String,
-    org_id: String,
-    name: String,
-    environment: String,
+    id: Parsed<KeyId>,
+    org_id: Parsed<OrgId>,
+    name: Parsed<Name>,
+    environment: Parsed<Environment>,
     permissions: String,
     created_at: Moment,
     expires_at: Option<Moment>,
     disabled_at: Option<Moment>,
     revoked_at: Option<Moment>,
     revision: i64,
-    secret_id: Option<String>,
+    secret_id: Option<Parsed<SecretId>>,
     secret_hash: Option<Vec<u8>>,
     secret_expires_at: Option<Moment>,
 }
 
-impl TryFrom<KeyFactRow> for KeyFacts {
-    type Error = Problem;
-
-    fn try_from(row: KeyFactRow) -> Result<Self, Problem> {
-        let secret = match row.secret_id {
+impl KeyFactRow {
+    fn facts(self, lists: &mut PermissionTexts) -> Result<KeyFacts, Problem> {
+        let secret = match self.secret_id {
             None => None,
-            Some(id) => {
-                let hash = required(row.secret_hash, "secret.hash")?.try_into();
+            Some(Parsed(id)) => {
+                let hash = required(self.secret_hash, "secret.hash")?.try_into();
                 let hash = SecretHash(hash.map_err(|_| "`secret.hash` is not 32 bytes long")?);
-                Some(SecretFacts { id: id.parse()?, hash, expires_at: row.secret_expires_at.map(|at| at.0) })
+                Some(SecretFacts { id, hash, expires_at: self.secret_expires_at.map(|at| at.0) })
             }
         };
-        Ok(Self {
-            id: row.id.parse()?,
-            org: row.org_id.parse()?,
-            name: row.name.parse()?,
-            environment: row.environment.parse()?,
-            permissions: parse_permissions(&row.permissions)?,
-            created_at: row.created_at.0,
-            expires_at: row.expires_at.map(|at| at.0),
-            disabled: row.disabled_at.is_some(),
-            revoked: row.revoked_at.is_some(),
+        Ok(KeyFacts {
+            id: self.id.0,
+            org: self.org_id.0,
+            name: self.name.0,
+            environment: self.environment.0,
+            permissions: lists.parse(self.permissions)?,
+            created_at: self.created_at.0,
+            expires_at: self.expires_at.map(|at| at.0),
+            disabled: self.disabled_at.is_some(),
+            revoked: self.revoked_at.is_some(),
             secrets: secret.into_iter().collect(),
-            revision: row.revision,
+            revision: self.revision,
         })
+    }
+}
+
+/// Lists of permissions by their text: most keys hold one of a few, and parsing is the dearest part of reading a key.
+#[derive(Default)]
+struct PermissionTexts(HashMap<String, Permissions>);
+
+impl PermissionTexts {
+    const MOST: usize = 1_024;
+
+    fn parse(&mut self, text: String) -> Result<Permissions, Problem> {
+        if let Some(known) = self.0.get(&text) {
+            return Ok(known.clone());
+        }
+        let permissions = parse_permissions(&text)?;
+        if self.0.len() < Self::MOST {
+            self.0.insert(text, permissions.clone());
+        }
+        Ok(permissions)
     }
 }
 
@@ -158,10 +175,10 @@ pub(super) type Sink<'a> = &'a mut (dyn FnMut(Fact) + Send);
 /// The fact that an org's row is; `None` when not even its id can be read.
 pub(super) fn org_fact(row: Stored<OrgFactRow>) -> Option<Fact> {
     let id = readable::<OfOrg>(row.id.as_deref(), "org")?;
-    match row.row.map_err(Problem::from).and_then(OrgFacts::try_from) {
-        Ok(org) => Some(Fact::Org(org)),
+    match row.row {
+        Ok(org) => Some(Fact::Org(org.into())),
         Err(problem) => {
-            log_broken("org", &id.to_string(), &problem);
+            log_broken("org", &id.to_string(), &problem.into());
             Some(Fact::BrokenOrg(id))
         }
     }
@@ -171,12 +188,13 @@ pub(super) fn org_fact(row: Stored<OrgFactRow>) -> Option<Fact> {
 #[derive(Default)]
 pub(super) struct KeyFold {
     open: Option<(KeyId, Result<KeyFacts, Problem>)>,
+    lists: PermissionTexts,
 }
 
 impl KeyFold {
     pub(super) fn take(&mut self, row: Stored<KeyFactRow>, sink: Sink<'_>) {
         let Some(id) = readable::<OfKey>(row.id.as_deref(), "api_key") else { return };
-        let row = row.row.map_err(Problem::from).and_then(KeyFacts::try_from);
+        let row = row.row.map_err(Problem::from).and_then(|row| row.facts(&mut self.lists));
         match &mut self.open {
             Some((open, facts)) if *open == id => match (facts.as_mut(), row) {
                 (Ok(facts), Ok(mut row)) => facts.secrets.append(&mut row.secrets),

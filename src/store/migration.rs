@@ -12,14 +12,14 @@ const LOCK: i64 = 0x636c_6176_6967_6572;
 
 /// How the name of a migration begins that only adds what older binaries need not know (`docs/upgrades.md`). One of any other
 /// name keeps them out, so that a forgotten word stops a start and not a check.
-const EXPAND: &str = "expand";
+pub(super) const EXPAND: &str = "expand";
 
 /// A migration as the database remembers it.
 #[derive(FromRow)]
-struct Applied {
-    version: i64,
-    description: String,
-    checksum: Vec<u8>,
+pub(super) struct Applied {
+    pub(super) version: i64,
+    pub(super) description: String,
+    pub(super) checksum: Vec<u8>,
 }
 
 impl Engine {
@@ -61,23 +61,15 @@ impl Store {
     /// [`StoreError::Schema`] when a newer claviger changed the schema by more than additions, or a migration changed after it
     /// was applied.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let migrator = self.engine.migrator();
-        let mut applied = self.applied_migrations().await?;
-        let mut pending = Vec::new();
-        for migration in migrator.iter() {
-            let name = format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"));
-            match applied.iter().position(|applied| applied.version == migration.version) {
-                None => pending.push(name),
-                Some(at) if applied.swap_remove(at).checksum == *migration.checksum => {}
-                Some(_) => return Err(StoreError::Schema(format!("migration `{name}` was changed after it was applied"))),
-            }
-        }
-        let beyond =
-            applied.iter().filter(|applied| !applied.description.starts_with(EXPAND)).map(|applied| applied.version).max();
-        match beyond {
-            None => Ok(pending),
-            Some(version) => Err(unknown_migration(version)),
-        }
+        compare(&self.engine.migrator(), self.applied_migrations().await?).map(|(pending, _)| pending)
+    }
+
+    /// The versions that a newer claviger has added to the database.
+    ///
+    /// # Errors
+    /// As [`Store::pending_migrations`].
+    pub(super) async fn unknown_migrations(&self) -> Result<Vec<i64>, StoreError> {
+        compare(&self.engine.migrator(), self.applied_migrations().await?).map(|(_, unknown)| unknown)
     }
 
     /// What the database has.
@@ -90,6 +82,29 @@ impl Store {
             rows => rows,
         }
     }
+}
+
+/// The names of what is pending, and the versions of what only a newer binary knows.
+fn compare(migrator: &Migrator, mut applied: Vec<Applied>) -> Result<(Vec<String>, Vec<i64>), StoreError> {
+    let mut pending = Vec::new();
+    for migration in migrator.iter() {
+        let name = format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"));
+        match applied.iter().position(|applied| applied.version == migration.version) {
+            None => pending.push(name),
+            Some(at) if applied.swap_remove(at).checksum == *migration.checksum => {}
+            Some(_) => return Err(StoreError::Schema(format!("migration `{name}` was changed after it was applied"))),
+        }
+    }
+    let beyond = applied.iter().filter(|applied| !applied.description.starts_with(EXPAND)).map(|applied| applied.version).max();
+    match beyond {
+        None => Ok((pending, applied.into_iter().map(|applied| applied.version).collect())),
+        Some(version) => Err(unknown_migration(version)),
+    }
+}
+
+/// What an archive of Postgres lacks, and what in it is unknown.
+pub(super) fn migrations_of_postgres(applied: Vec<Applied>) -> Result<(Vec<String>, Vec<i64>), StoreError> {
+    compare(&sqlx::migrate!("migrations/postgres"), applied)
 }
 
 impl Tx {

@@ -61,11 +61,16 @@ impl Poller {
             Engine::Sqlite(_) => return self.store.read_poll(applied).await,
             Engine::Postgres(pools) => pools.reader.connect_options(),
         };
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => PgConnectOptions::clone(&options).connect().await?,
-        };
-        let poll = renew(&mut connection, self.presence.id, applied, policy_set).await?;
+        let id = self.presence.id;
+        if let Some(mut connection) = self.connection.take()
+            && let Ok(poll) = renew(&mut connection, id, applied, policy_set).await
+        {
+            self.connection = Some(connection);
+            return Ok(poll);
+        }
+        // There was none, or it was cut: a new one may be had at once.
+        let mut connection = PgConnectOptions::clone(&options).connect().await?;
+        let poll = renew(&mut connection, id, applied, policy_set).await?;
         self.connection = Some(connection);
         Ok(poll)
     }

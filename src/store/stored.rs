@@ -1,8 +1,8 @@
 //! Rows as they come out of a table: whatever somebody wrote into one of them, only that one fails.
 
-use std::error::Error;
+use std::{error::Error, str::FromStr};
 
-use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use sqlx::{ColumnIndex, Database, Decode, FromRow, Row, Type};
 
 use super::StoreError;
 use crate::domain::{clock::Timestamp, redact::redact};
@@ -34,6 +34,32 @@ impl<R> Stored<R> {
         let id = self.id.unwrap_or_default();
         let value = self.row.map_err(Problem::from).and_then(V::try_from);
         value.map_err(|problem| corrupt(table, &id, &problem))
+    }
+}
+
+/// A column as what its text says, read without a copy of the text.
+pub(super) struct Parsed<T>(pub(super) T);
+
+impl<DB: Database, T> Type<DB> for Parsed<T>
+where
+    str: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        <str as Type<DB>>::type_info()
+    }
+
+    fn compatible(column: &DB::TypeInfo) -> bool {
+        <str as Type<DB>>::compatible(column)
+    }
+}
+
+impl<'r, DB: Database, T> Decode<'r, DB> for Parsed<T>
+where
+    &'r str: Decode<'r, DB>,
+    T: FromStr<Err: Into<Problem>>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, Problem> {
+        <&str as Decode<'r, DB>>::decode(value)?.parse().map(Self).map_err(Into::into)
     }
 }
 

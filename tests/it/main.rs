@@ -12,6 +12,8 @@ mod process;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod store;

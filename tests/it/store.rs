@@ -2,6 +2,7 @@
 
 mod admins;
 mod audit;
+mod backup;
 mod concurrency;
 mod follow;
 mod garbage;

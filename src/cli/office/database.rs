@@ -44,9 +44,9 @@ impl Desk {
                 let keys = self.store.list_keys(org, page(after)?).await?;
                 Sheet::new(&keys, |key| key.id, |key| KeyView::new(key, now))
             }
-            List::Replicas if !self.store.is_shared() => Err(Failure::failed(
-                "a SQLite database has one server and no list of it; ask that server with `--server`",
-            )),
+            List::Replicas if !self.store.is_shared() => {
+                Err(Failure::failed("a SQLite database has one server and no list of it; ask that server with `--server`"))
+            }
             List::Replicas => {
                 let listed = self.store.list_replicas().await?;
                 let views = listed.replicas.iter().map(|replica| view(&ReplicaView::new(replica, listed.revision)));
