@@ -17,7 +17,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     policy_source::{PolicySource, PolicySourceArgs},
-    server::{Prepared, Server, addresses, announce, listen, with_telemetry},
+    server::{Prepared, Server, Signals, addresses, announce, listen, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -90,10 +90,12 @@ async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: 
     };
     tracing::info!(from, "loading policies");
     progress.set_message("loading the policies, opening the database");
-    let prepared = Prepared::new(config, source, true).await?;
+    let mut signals = Signals::new()?;
+    let preparing = Box::pin(Prepared::new(config, source, true));
+    let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
     progress.set_message("preparing the demo organization");
     let demo = demo::prepare(&prepared.store, &prepared.config.keys, &prepared.engine, &Clock::System, &Random::System).await?;
-    let server = prepared.start(listener, telemetry).await?;
+    let Some(server) = prepared.start(listener, telemetry, signals).await? else { return Ok(Exit::Ok) };
     progress.finish_and_clear();
     match args.output {
         Output::Json => announce(&ready(&server, &demo))?,

@@ -9,7 +9,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     policy_source::PolicySource,
-    server::{Prepared, announce, listen, with_telemetry},
+    server::{Prepared, Signals, announce, listen, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -64,11 +64,13 @@ pub(super) fn run(args: ServeArgs) -> Result<Exit, Failure> {
 
 async fn serve(config: Config, migrate: bool, telemetry: &Telemetry) -> Result<Exit, Failure> {
     let dirs = PolicyDirs { policies: config.policies.dir.clone(), schema: config.policies.schema.clone() };
+    let mut signals = Signals::new()?;
     // Held until the store is closed.
     let _lock = ServerLock::take(&config.database).await?;
-    let prepared = Prepared::new(config, PolicySource::Dirs(dirs), migrate).await?;
+    let preparing = Box::pin(Prepared::new(config, PolicySource::Dirs(dirs), migrate));
+    let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
     let listener = listen(&prepared.config.http.listen).await?;
-    let server = prepared.start(listener, telemetry).await?;
+    let Some(server) = prepared.start(listener, telemetry, signals).await? else { return Ok(Exit::Ok) };
     announce(&Ready { url: server.url(), metrics_url: None })?;
     server.run().await
 }

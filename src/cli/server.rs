@@ -9,8 +9,8 @@ use std::{
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, lookup_host},
-    signal::unix::{SignalKind, signal},
-    time::sleep,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{sleep, timeout},
 };
 
 use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
@@ -26,6 +26,39 @@ use crate::{
 
 /// Long enough for a proxy that looks at `/readyz` every second, and wants to see two answers.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+
+/// How long a server that ends waits for a database that does not answer. With the longest delay, the drain and the flush of
+/// spans it makes 30 s.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// SIGTERM and SIGINT, from the first moment on: as process 1 of a container nothing else would end a server that starts.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next.
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+        }
+    }
+
+    /// What comes of it, or nothing when a signal comes first.
+    pub(super) async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            _ = self.next() => None,
+        }
+    }
+}
 
 /// What is there before the first snapshot.
 #[derive(Debug)]
@@ -53,8 +86,13 @@ impl Prepared {
         Ok(Self { config, store, engine, files, source })
     }
 
-    /// Takes the first snapshot.
-    pub(super) async fn start(self, listener: TcpListener, telemetry: &Telemetry) -> Result<Server, Failure> {
+    /// Takes the first snapshot; nothing comes of it when a signal comes first.
+    pub(super) async fn start(
+        self,
+        listener: TcpListener,
+        telemetry: &Telemetry,
+        mut signals: Signals,
+    ) -> Result<Option<Server>, Failure> {
         let (clock, random) = (Clock::System, Random::System);
         let address = listener.local_addr()?;
         let presence = Presence {
@@ -65,7 +103,14 @@ impl Prepared {
         };
         let default_delay = if self.store.is_shared() { SHUTDOWN_DELAY } else { Duration::ZERO };
         let shutdown_delay = self.config.http.shutdown_delay()?.unwrap_or(default_delay);
-        let keeper = Keeper::open(self.store.clone(), self.engine, presence, clock.clone(), random.clone()).await?;
+        let id = presence.id;
+        let opening = Keeper::open(self.store.clone(), self.engine, presence, clock.clone(), random.clone());
+        let Some(keeper) = signals.unless_told(opening).await else {
+            // It may be on the list already, and others would wait for it.
+            let _ = timeout(FAREWELL, self.store.withdraw_replica(id)).await;
+            return Ok(None);
+        };
+        let keeper = keeper?;
         let reload = match self.source {
             PolicySource::Shipped => None,
             PolicySource::Dirs(dirs) => {
@@ -84,7 +129,7 @@ impl Prepared {
             stopping: Stopping::default(),
         });
         tracing::info!(%address, replica = %app.keeper.presence().id, "listening");
-        Ok(Server { listener, address, app, reload, shutdown_delay })
+        Ok(Some(Server { listener, address, app, reload, shutdown_delay, signals }))
     }
 }
 
@@ -96,6 +141,7 @@ pub(super) struct Server {
     app: AppState,
     reload: Option<Reload>,
     shutdown_delay: Duration,
+    signals: Signals,
 }
 
 impl Server {
@@ -105,31 +151,30 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT. On SIGTERM, `/readyz` says so for a while before nothing more is accepted, so that
-    /// proxies lose no request; then drains.
+    /// proxies lose no request; another signal skips the rest of that while. Then drains.
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let following = tokio::spawn(self.app.keeper.clone().follow());
         if let Some(reload) = self.reload {
             tokio::spawn(reload.follow());
         }
-        let (app, delay) = (self.app.clone(), self.shutdown_delay);
+        let (app, delay, mut signals) = (self.app.clone(), self.shutdown_delay, self.signals);
         let stop = async move {
-            let patient = tokio::select! {
-                _ = terminate.recv() => true,
-                _ = interrupt.recv() => false,
-            };
+            let patient = signals.next().await == SignalKind::terminate();
             tracing::info!(signal = if patient { "SIGTERM" } else { "SIGINT" }, "stopping");
             app.stopping.tell();
-            tokio::select! {
-                () = sleep(delay), if patient => {}
-                _ = interrupt.recv(), if patient => {}
-                else => {}
+            if patient {
+                signals.unless_told(sleep(delay)).await;
             }
         };
         serve(self.listener, Api::new(&self.app), stop).await;
-        self.app.keeper.retire().await;
-        following.abort();
-        self.app.store.close().await;
+        let farewell = async {
+            self.app.keeper.retire().await;
+            following.abort();
+            self.app.store.close().await;
+        };
+        if timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("the database does not answer; the others will take the replica off the list");
+        }
         Ok(Exit::Ok)
     }
 }

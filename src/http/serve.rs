@@ -16,7 +16,7 @@ use super::api::Api;
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(5);
 /// How long requests in flight may take once the server is asked to stop.
-pub const DRAIN: Duration = Duration::from_secs(15);
+pub const DRAIN: Duration = Duration::from_secs(12);
 /// How long a connection may be silent before its peer is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 /// A request's line and headers together.

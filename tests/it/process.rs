@@ -2,10 +2,14 @@
 
 mod alone;
 mod canary;
+mod clocks;
 mod dev;
 mod kill;
+mod last_use;
 mod reload;
+mod rolling;
 mod serve;
+mod stop;
 mod together;
 mod traces;
 

@@ -7,6 +7,7 @@ pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod relay;
 pub(crate) mod wire;

@@ -83,7 +83,8 @@ impl Keeper {
         }
     }
 
-    async fn note_uses(&self) {
+    /// Writes when secrets were last used, in one statement.
+    pub async fn note_uses(&self) {
         let uses = self.uses.take();
         if let Err(error) = self.store.note_uses(&uses).await {
             tracing::warn!(%error, secrets = uses.len(), "the last uses of secrets are not written yet");

@@ -165,6 +165,16 @@ async fn troubled(page: &mut Page, world: &World) {
     page.show(&Ask::new("NotReady", "nothing to decide on", &unready.anonymous(), "POST /v1/authorize", text)).await;
     page.show(&Ask::new("NotReady", "asked by a probe", &unready.anonymous(), "GET /readyz", "")).await;
 
+    let behind = TestApp::new().await;
+    let caller = behind.anonymous().header("claviger-min-revision", "9999");
+    page.show(&Ask::new("BehindRevision", "a revision that is not there", &caller, "POST /v1/authorize", text)).await;
+    behind.state.stopping.tell();
+    page.show(&Ask::new("Stopping", "asked by a probe", &behind.anonymous(), "GET /readyz", "")).await;
+    let stale = TestApp::new().await;
+    stale.state.store.close().await;
+    stale.state.clock.advance(Duration::from_secs(61));
+    page.show(&Ask::new("StaleSnapshot", "the database is gone for long", &stale.anonymous(), "POST /v1/authorize", text)).await;
+
     let unsure = unsure().await;
     let text = r#"{"name":"Umbrella"}"#;
     page.show(&Ask::new("OutcomeUnknown", "the commit was not answered", &unsure.owner(), "POST /v1/orgs", text)).await;

@@ -17,7 +17,7 @@ use claviger::{
     },
     store::{DatabaseConfig, Store, Written},
 };
-use sqlx::{AssertSqlSafe, Column, Executor, PgPool, Row, SqlitePool, TypeInfo};
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, PgPool, Row, SqliteConnection, SqlitePool, TypeInfo};
 use tempfile::TempDir;
 
 use super::postgres::{drop_database, postgres_url};
@@ -67,6 +67,22 @@ pub(crate) async fn execute(url: &str, sql: &str) -> Result<(), sqlx::Error> {
         let result = pool.execute(AssertSqlSafe(sql)).await.map(drop);
         pool.close().await;
         result
+    }
+}
+
+/// The one number that a query gives, past the store.
+pub(crate) async fn number(url: &str, sql: &str) -> i64 {
+    let query = AssertSqlSafe(sql);
+    if url.starts_with("postgres") {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let number = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        number
+    } else {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let number = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        number
     }
 }
 

@@ -56,13 +56,25 @@ impl Fleet {
 
     /// One more server, ready.
     pub(crate) async fn launch(&self) -> Member {
+        self.launch_at("127.0.0.1:0", &[]).await
+    }
+
+    /// The same at an address, with more of an environment than the others have; an empty value leaves a setting at its default.
+    pub(crate) async fn launch_at(&self, listen: &str, environment: &[(&str, &str)]) -> Member {
         let relay = Relay::before(&self.url).await.unwrap();
         let text = |path: PathBuf| path.display().to_string();
         let (policies, schema) = (text(shipped_directory("policies")), text(shipped_directory("schema")));
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--policies", &policies, "--schema", &schema];
+        let arguments = ["serve", "--listen", listen, "--policies", &policies, "--schema", &schema];
         let mut command = command(self.directory.path(), &arguments);
         command.env("CLAVIGER_DATABASE__URL", relay.reroute(&self.url)).env("CLAVIGER_HTTP__SHUTDOWN_DELAY", "0s");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        for (name, value) in environment {
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
+        }
         // The relay of this very program runs while the server starts.
         let program = tokio::task::spawn_blocking(move || Program::start(command)).await.unwrap();
         Member { program, relay }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 /// Nothing here takes this long, unless it hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// What a server may take to end in order.
+const END: Duration = Duration::from_secs(30);
 
 /// A command that is to run in `directory`; nothing of this process's environment reaches it.
 pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
@@ -35,7 +37,7 @@ pub(crate) fn run_with(mut command: Command, input: &str) -> Output {
     let (stdout, stderr) = (read_bytes(child.stdout.take().unwrap()), read_bytes(child.stderr.take().unwrap()));
     // A command that does not want it may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let status = wait(&mut child, &format!("{command:?} does not end"));
+    let status = wait(&mut child, PATIENCE, &format!("{command:?} does not end"));
     Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
@@ -48,8 +50,8 @@ fn read_bytes(mut output: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 }
 
 /// Waits for the end of a process, which is killed when it does not come.
-fn wait(child: &mut Child, complaint: &str) -> std::process::ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+fn wait(child: &mut Child, patience: Duration, complaint: &str) -> std::process::ExitStatus {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
@@ -122,12 +124,12 @@ impl Program {
             if line == Err(RecvTimeoutError::Timeout) {
                 child.kill().unwrap();
             }
-            let status = wait(&mut child, "the server closed its output and does not end");
+            let status = wait(&mut child, END, "the server closed its output and does not end");
             return Err(Output { status, stdout: stdout.join().unwrap().into_bytes(), stderr: stderr.join().unwrap() });
         };
         let ready: Value = serde_json::from_str(&line).unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let client = client().build().unwrap();
         Ok(Self { child, ready, stdout: Some(stdout), stderr: Some(stderr), url, client })
     }
 
@@ -142,9 +144,14 @@ impl Program {
     }
 
     /// Asks it to stop, and tells what it said until then.
-    pub(crate) fn stop(mut self) -> Said {
+    pub(crate) fn stop(self) -> Said {
         send("TERM", self.pid());
-        let status = wait(&mut self.child, "the server does not stop");
+        self.ended()
+    }
+
+    /// Waits until it has ended in order, and tells what it said until then.
+    pub(crate) fn ended(mut self) -> Said {
+        let status = wait(&mut self.child, END, "the server does not stop");
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = String::from_utf8(self.stderr.take().unwrap().join().unwrap()).unwrap();
         Said { code: status.code(), stdout, stderr }
@@ -170,6 +177,10 @@ impl Program {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE)
 }
 
 /// Sends a signal to a process.
@@ -212,6 +223,12 @@ pub(crate) struct Reply {
 }
 
 impl Visitor {
+    /// Somebody who shows this key or token at an address that is not the server's own; with a connection for each request, if so.
+    pub(crate) fn at(url: &str, secret: &str, one_connection_each: bool) -> Self {
+        let client = if one_connection_each { client().pool_max_idle_per_host(0) } else { client() };
+        Self { client: client.build().unwrap(), url: url.to_owned(), secret: secret.to_owned(), trace: None }
+    }
+
     /// The same, in the middle of a trace.
     pub(crate) fn traced(mut self, parent: &str) -> Self {
         self.trace = Some(parent.to_owned());
