@@ -1,6 +1,6 @@
 //! What every management call does before its own work: authenticate the admin, read the body, ask the policies.
 
-use std::{future::Future, str::FromStr};
+use std::{future::Future, str::FromStr, time::Duration};
 
 use axum::{
     Json,
@@ -8,11 +8,12 @@ use axum::{
     extract::{FromRequest, MatchedPath, Query, Request},
     http::{Method, Uri},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use tracing::{Instrument, field::Empty};
 use utoipa::ToSchema;
 
@@ -37,6 +38,9 @@ use crate::{
     store::{Listing, Page, StoreError, Written},
     telemetry::TraceParent,
 };
+
+/// How long reading from the database may take before its connection counts as one that went silent.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// An authenticated management call without a query: header shape, size, token and JSON are already in order.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl FromRequest<AppState> for ListCall {
         if app.keeper.is_down() {
             return Err(ApiError::StoreUnavailable);
         }
-        let admin = authenticate_admin(app, &parts.headers).await?;
+        let admin = timeout(SILENT, authenticate_admin(app, &parts.headers)).await.unwrap_or(Err(ApiError::StoreUnavailable))?;
         let body = if bytes.is_empty() { None } else { Some(parse_object(&bytes)?) };
         let query = read_query(&parts.uri)?;
         let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
@@ -273,7 +277,14 @@ pub(super) async fn traced(request: Request, next: Next) -> Response {
     {
         parent.adopt(&span);
     }
-    let response = next.run(request).instrument(span.clone()).await;
+    let reads = method == Method::GET;
+    let answer = next.run(request).instrument(span.clone());
+    // A write ends by itself, and knows better than a clock here whether it was made.
+    let response = if reads {
+        timeout(SILENT, answer).await.unwrap_or_else(|_| ApiError::StoreUnavailable.into_response())
+    } else {
+        answer.await
+    };
     span.record("http.response.status_code", response.status().as_u16());
     response
 }

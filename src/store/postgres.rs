@@ -16,6 +16,8 @@ use super::{
 
 /// How long a call waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a connection that lay idle may take to show that it still leads somewhere.
+const ALIVE: Duration = Duration::from_millis(300);
 /// Writers wait for each other's row lock anyway: more connections would only wait in the database instead of here.
 const WRITERS: u32 = 4;
 const READERS: u32 = 8;
@@ -34,7 +36,13 @@ pub(super) async fn open(options: PgConnectOptions) -> Result<Pools<Postgres>, S
         Ok(Err(error)) => return Err(explain(&options, &error)),
         Err(_) => return Err(refused(&options, "does not answer within 2 s; start it or correct database.url")),
     }
-    let pool = |connections| PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+    let pool = |connections| {
+        let pool = PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+        // The driver's own test waits for ever for a connection that went silent.
+        pool.test_before_acquire(false).before_acquire(|connection: &mut PgConnection, _| {
+            Box::pin(async move { Ok(matches!(timeout(ALIVE, connection.ping()).await, Ok(Ok(())))) })
+        })
+    };
     let writer = pool(WRITERS)
         .after_connect(|connection: &mut PgConnection, _| Box::pin(async move { connection.execute(WRITER).await.map(drop) }));
     Ok(Pools { writer: writer.connect_lazy_with(options.clone()), reader: pool(READERS).connect_lazy_with(options) })

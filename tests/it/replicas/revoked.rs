@@ -8,6 +8,7 @@ use super::{
     BOUNDS,
     hammer::{Hammer, fresh},
 };
+use crate::process::eventually;
 use crate::support::{
     fleet::Fleet,
     history::Report,
@@ -77,6 +78,26 @@ async fn the_bound_holds_while_listeners_are_terminated_and_connections_reset() 
     eprintln!("{terminated} listeners terminated, {} times all connections of a server reset", keys() / 4);
     assert!(terminated > 20, "{terminated}");
     assert_holds(&report, keys() / 2);
+    drop(fleet);
+    drop_database(&url).await;
+}
+
+/// As a firewall does that forgot them: nothing arrives any more, and nobody says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_went_silent_are_given_up_long_before_the_lease_ends() {
+    let url = postgres_url().await;
+    let fleet = Fleet::start(&url, 2, &[]).await;
+    let keys = fleet.keys(4).await;
+    for (key, secret) in &keys {
+        fleet.members[1].relay.strand_all();
+        fleet.owner_at(0).post(&format!("/v1/keys/{key}/revoke"), serde_json::json!({})).await.expect(200);
+        let denied = async || (fleet.key_at(1, secret).authorize("classify:create").await.status == 401).then_some(());
+        eventually("the revocation", Duration::from_secs(20), denied).await;
+        // It writes by way of new connections, too.
+        let body = serde_json::json!({ "name": key });
+        let writes = async || (fleet.owner_at(1).post("/v1/orgs", body.clone()).await.status == 201).then_some(());
+        eventually("a write", Duration::from_secs(20), writes).await;
+    }
     drop(fleet);
     drop_database(&url).await;
 }
