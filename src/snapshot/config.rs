@@ -67,3 +67,29 @@ impl ConsistencyConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(profile: Profile, max_staleness: Option<&str>) -> Result<Duration, String> {
+        ConsistencyConfig { profile, max_staleness: max_staleness.map(str::to_owned) }.max_staleness()
+    }
+
+    #[test]
+    fn a_profile_says_how_old_a_snapshot_may_be_unless_somebody_says_it_in_so_many_words() {
+        assert_eq!(given(Profile::Default, None), Ok(Duration::from_mins(1)));
+        assert_eq!(given(Profile::Strict, None), Ok(Duration::from_secs(5)));
+        for profile in [Profile::Default, Profile::Strict] {
+            assert_eq!(given(profile, Some("2s")), Ok(Duration::from_secs(2)));
+            assert_eq!(given(profile, Some("24h")), Ok(Duration::from_hours(24)));
+        }
+    }
+
+    #[test]
+    fn a_lease_that_no_poll_could_renew_or_nobody_could_wait_for_is_refused() {
+        for text in ["1s", "0s", "25h", "2", "", "-5s", "2 s"] {
+            assert!(given(Profile::Default, Some(text)).is_err(), "{text:?}");
+        }
+    }
+}
