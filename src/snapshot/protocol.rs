@@ -77,15 +77,15 @@ impl Progress {
         self.confirmed
     }
 
-    /// The own row is committed. What was read before may lack what others wrote while nobody waited for this replica.
+    /// The own row is committed. What follows is a load: what was read before may lack what others wrote while nobody waited for
+    /// this replica, so it was thrown away when the row was found to be gone.
     pub(super) fn registered(&mut self) {
         self.registered = true;
-        self.shut();
     }
 
     /// Everything was read, as of this position.
     pub(super) fn loaded(&mut self, head: Head) {
-        // A load that is no continuation says nothing about the past, so only a later poll confirms it.
+        // Another history does not know that this replica decides by it: only a poll, which needs the own row, opens the door.
         let continues =
             self.applied.as_ref().is_some_and(|applied| applied.epoch == head.epoch && applied.revision <= head.revision);
         if !continues {
@@ -120,10 +120,6 @@ impl Progress {
             Poll::Seen { revision, epoch, tag, .. } => (*revision, epoch, tag),
         };
         let Some(applied) = &self.applied else { return };
-        if applied.epoch != acked.epoch || applied.revision < acked.revision {
-            // What it asked about has been replaced in the meantime; the next poll asks about the present.
-            return;
-        }
         if *epoch != acked.epoch || revision < acked.revision || *tag != acked.tag {
             return self.diverged();
         }

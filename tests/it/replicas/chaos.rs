@@ -13,7 +13,7 @@ const SERVERS: u64 = 3;
 const BOUNDS: Bounds = Bounds { connected: Duration::from_secs(1), max_staleness: Duration::from_secs(3) };
 const KEYS: usize = 150;
 
-/// A seed that ever failed stays here.
+/// The seed of every run; one that ever fails is added.
 const KEPT: [u64; 1] = [1];
 
 fn number(name: &str, default: u64) -> u64 {

@@ -97,6 +97,8 @@ pub(super) enum Answer {
     /// The whole state: which writes are in force.
     State(Head, Vec<usize>),
     Diverged,
+    /// Changes of a kind that nobody knows, or too many.
+    Untold,
     Polled {
         sent: Uptime,
         acked: Head,

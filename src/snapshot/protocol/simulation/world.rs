@@ -299,8 +299,10 @@ impl World {
             return;
         }
         let clock = self.database_clock();
+        let untold = matches!(question, Question::CatchUp(_)) && self.below(10) == 0;
         let presence = at.map(|at| &self.processes[at].presence);
-        if let Some(answer) = self.database.answer(question, presence, clock)
+        let answer = if untold { Some(Answer::Untold) } else { self.database.answer(question, presence, clock) };
+        if let Some(answer) = answer
             && let Some(way) = self.way()
         {
             self.schedule(way, Event::Reply { process, number, answer });
@@ -330,6 +332,7 @@ impl World {
                 replica.snapshot = writes;
             }
             Answer::Diverged => replica.progress.diverged(),
+            Answer::Untold => replica.progress.lost_track(),
             Answer::Polled { sent, acked, poll } => replica.progress.polled(sent, &acked, &poll),
             Answer::Listed { .. } => {}
         }
