@@ -254,15 +254,9 @@ async fn what_a_newer_release_made_is_refused() {
             execute(&house.url(), &sql).await.unwrap();
             let name = format!("{}.backup", description.replace(' ', "-"));
             house.create(&name);
-            house
-                .shell
-                .run(&["backup", "restore", &name, "--yes"])
-                .refused(1, "migration 0003, which this claviger does not know");
+            house.shell.run(&["backup", "restore", &name, "--yes"]).refused(1, "migration 0003");
             execute(&house.url(), "DELETE FROM _sqlx_migrations WHERE version = 3").await.unwrap();
-            house
-                .shell
-                .run(&["backup", "restore", &name, "--yes"])
-                .refused(1, "migration 0003, which this claviger does not know");
+            house.shell.run(&["backup", "restore", &name, "--yes"]).refused(1, "migration 0003");
             if !house.is_postgres() {
                 house.shell.run(&["backup", "verify", &name]).expect(verifies);
             }
