@@ -110,7 +110,7 @@ pub(super) struct Digest {
 }
 
 /// The digest of what this replica decides by; equal on all of them when nothing has been written for a while.
-#[utoipa::path(get, path = "/internal/digest", operation_id = "read_digest", tag = "replicas", security(()),
+#[utoipa::path(get, path = "/internal/digest", operation_id = "read_digest", tag = "health", security(()),
     responses((status = 200, body = Digest), Errors))]
 pub(super) async fn read_digest(State(app): State<AppState>) -> Result<Json<Digest>, ApiError> {
     let (snapshot, rows) = app.keeper.digest().await.ok_or(ApiError::Internal)?;

@@ -39,25 +39,23 @@ async fn a_snapshot_older_than_a_second_is_refreshed_before_it_is_decided_on() {
 
 #[tokio::test]
 async fn what_is_older_than_it_may_be_is_decided_on_by_nobody() {
-    on_both_engines(async |app| {
-        let (_, made) = app.org_with_key("acme", &["jobs:read"]).await;
-        app.state.store.close().await;
-        app.state.clock.advance(MINUTE);
-        app.key(&made).authorize("jobs:read").await.expect(200);
-        app.anonymous().get("/readyz").await.expect(200);
-        app.state.clock.advance(Duration::from_millis(1));
-        for _ in 0..2 {
-            app.key(&made).authorize("jobs:read").await.refused(503, "STALE_SNAPSHOT");
-            app.bearer(&format!("op_live_{}0sEKhM", "0".repeat(32))).authorize("jobs:read").await.refused(503, "STALE_SNAPSHOT");
-            let batch = json!({ "requests": [{ "action": "jobs:read" }] });
-            app.key(&made).post("/v1/authorize/batch", batch).await.refused(503, "STALE_SNAPSHOT");
-            app.key(&made).get("/v1/whoami").await.refused(503, "STALE_SNAPSHOT");
-            assert_eq!(app.anonymous().get("/readyz").await.refused(503, "STALE_SNAPSHOT").header("retry-after"), "1");
-        }
-        // What is wrong with the request itself is told all the same.
-        app.key(&made).header("authorization", "Bearer twice").authorize("jobs:read").await.refused(400, "INVALID_REQUEST");
-    })
-    .await;
+    let app = TestApp::new().await;
+    let (_, made) = app.org_with_key("acme", &["jobs:read"]).await;
+    app.state.store.close().await;
+    app.state.clock.advance(MINUTE);
+    app.key(&made).authorize("jobs:read").await.expect(200);
+    app.anonymous().get("/readyz").await.expect(200);
+    app.state.clock.advance(Duration::from_millis(1));
+    for _ in 0..2 {
+        app.key(&made).authorize("jobs:read").await.refused(503, "STALE_SNAPSHOT");
+        app.bearer(&format!("op_live_{}0sEKhM", "0".repeat(32))).authorize("jobs:read").await.refused(503, "STALE_SNAPSHOT");
+        let batch = json!({ "requests": [{ "action": "jobs:read" }] });
+        app.key(&made).post("/v1/authorize/batch", batch).await.refused(503, "STALE_SNAPSHOT");
+        app.key(&made).get("/v1/whoami").await.refused(503, "STALE_SNAPSHOT");
+        assert_eq!(app.anonymous().get("/readyz").await.refused(503, "STALE_SNAPSHOT").header("retry-after"), "1");
+    }
+    // What is wrong with the request itself is told all the same.
+    app.key(&made).header("authorization", "Bearer twice").authorize("jobs:read").await.refused(400, "INVALID_REQUEST");
 }
 
 #[tokio::test]

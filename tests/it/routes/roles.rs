@@ -39,6 +39,7 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
     ("revoke_admin", Role::Auditor, [true, true, false]),
     ("list_permissions", Role::Auditor, [true, true, true]),
     ("read_policies", Role::Auditor, [true, true, true]),
+    ("list_replicas", Role::Auditor, [true, true, true]),
 ];
 
 /// The management calls of the document: method and path by operation.
