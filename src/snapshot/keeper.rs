@@ -174,11 +174,6 @@ impl Keeper {
         snapshot.confirmed().map(|confirmed| self.clock.uptime().since(confirmed))
     }
 
-    /// How old the snapshot may become.
-    pub const fn max_staleness(&self) -> Duration {
-        self.presence.max_staleness
-    }
-
     /// This process as the other replicas know it.
     pub const fn presence(&self) -> &Presence {
         &self.presence
@@ -286,11 +281,8 @@ impl Keeper {
         }
     }
 
-    /// Waits until the snapshot holds this revision; `false` when it does not come within 500 ms.
-    pub async fn reach_soon(self: &Arc<Self>, revision: i64) -> bool {
-        if self.current().revision() >= revision {
-            return true;
-        }
+    /// Waits for at most 500 ms until the snapshot holds this revision.
+    pub async fn reach_soon(&self, revision: i64) {
         let arrive = async {
             while self.current().revision() < revision {
                 let moved = self.moved.notified();
@@ -300,13 +292,17 @@ impl Keeper {
                 }
             }
         };
-        timeout(BEHIND, arrive).await.is_ok()
+        let _ = timeout(BEHIND, arrive).await;
     }
 
     async fn reach(&self, revision: i64) {
         while self.current().revision() < revision {
             if let Err(error) = self.catch_up().await {
                 tracing::warn!(%error, revision, "the revision of a write cannot be read yet");
+            }
+            if self.current().revision() < revision {
+                // What cannot be told change by change is loaded by the follower.
+                self.hint.notify_one();
                 sleep(POLL / 5).await;
             }
         }

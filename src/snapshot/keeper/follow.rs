@@ -24,9 +24,11 @@ use crate::{
 const BREATH: Duration = Duration::from_millis(20);
 /// A poll that takes longer has met a connection that went silent.
 const SILENT: Duration = Duration::from_secs(1);
-/// The same for reading what changed, and for reading everything.
+/// The same for reading and writing a little, and for reading everything.
 const CATCH_UP: Duration = Duration::from_secs(5);
 const LOAD: Duration = Duration::from_mins(2);
+/// The same for writing when secrets were used: a million of them at most.
+const NOTE: Duration = Duration::from_secs(30);
 /// More steps than any sound history needs; what is left is for the next round.
 const MOST_STEPS: usize = 12;
 /// Between two looks at who else follows.
@@ -66,9 +68,9 @@ impl Keeper {
         let mut reaper = Reaper::default();
         while self.store.is_shared() {
             sleep(REAP).await;
-            let Ok(listed) = self.store.list_replicas().await else { continue };
+            let Ok(listed) = within(CATCH_UP, self.store.list_replicas()).await else { continue };
             for (id, seen_at) in reaper.lapsed(&listed.replicas, self.clock.uptime()) {
-                if id != self.presence.id && self.store.reap_replica(id, seen_at).await.is_ok() {
+                if id != self.presence.id && within(CATCH_UP, self.store.reap_replica(id, seen_at)).await.is_ok() {
                     tracing::warn!(replica = %id, %seen_at, "a replica is gone without a word; its lease has run out");
                 }
             }
@@ -86,7 +88,7 @@ impl Keeper {
     /// Writes when secrets were last used, in one statement.
     pub async fn note_uses(&self) {
         let uses = self.uses.take();
-        if let Err(error) = self.store.note_uses(&uses).await {
+        if let Err(error) = within(NOTE, self.store.note_uses(&uses)).await {
             tracing::warn!(%error, secrets = uses.len(), "the last uses of secrets are not written yet");
             self.uses.put_back(uses);
         }

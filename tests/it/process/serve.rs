@@ -7,20 +7,14 @@ use std::{
 };
 
 use claviger::{
-    domain::{
-        admin::{NewAdmin, Role},
-        audit::Author,
-        clock::Clock,
-        random::Random,
-        secret::{Hashing, Plane, Secret, SecretPrefix},
-    },
+    domain::{audit::Author, clock::Clock, random::Random},
     store::Store,
 };
 use tempfile::TempDir;
 
 use super::{assert_holds_none, assert_json_lines};
 use crate::support::{
-    engines::{config, name, reason},
+    engines::{config, new_owner, reason},
     postgres::{drop_database, postgres_url},
     program::{Program, command, run, shipped_directory},
 };
@@ -75,12 +69,10 @@ impl Place {
 
     /// An owner, made past the server; their token.
     pub(super) async fn owner(&self) -> String {
-        let secret = Secret::mint(&SecretPrefix::default(), Plane::Admin, &Random::System).unwrap();
-        let new = NewAdmin { name: name("Ada"), role: Role::Owner };
         let store = self.store().await;
-        store.create_admin(&now(), new, &Hashing::Plain.seal(&secret)).await.unwrap();
+        let owner = new_owner(&store).await;
         store.close().await;
-        secret.expose().to_owned()
+        owner
     }
 }
 

@@ -7,7 +7,12 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinHandle;
 
 use super::hammer::{Hammer, fresh};
-use crate::support::{fleet::Fleet, history::Bounds, postgres::Cluster, relay::Fault};
+use crate::support::{
+    fleet::Fleet,
+    history::{Begun, Bounds, Lasting},
+    postgres::Cluster,
+    relay::Fault,
+};
 
 const SERVERS: u64 = 3;
 const BOUNDS: Bounds = Bounds { connected: Duration::from_secs(1), max_staleness: Duration::from_secs(3) };
@@ -47,8 +52,8 @@ impl Chaos {
     }
 
     /// The member is apart until it has polled the database again.
-    fn apart_until_fresh(&mut self, member: usize) {
-        let (apart, reader) = (self.hammer.recorder.apart(member), self.fleet.key_at(member, ""));
+    fn end_when_fresh(&mut self, member: usize, apart: Begun<Lasting>) {
+        let reader = self.fleet.key_at(member, "");
         self.later.push(tokio::spawn(async move {
             fresh(&reader).await;
             apart.end();
@@ -69,11 +74,7 @@ impl Chaos {
         self.revoke_elsewhere(member).await;
         tokio::time::sleep(length).await;
         self.fleet.members[member].program.resume();
-        let reader = self.fleet.key_at(member, "");
-        self.later.push(tokio::spawn(async move {
-            fresh(&reader).await;
-            apart.end();
-        }));
+        self.end_when_fresh(member, apart);
     }
 
     async fn cut_off(&mut self) {
@@ -88,11 +89,7 @@ impl Chaos {
         self.revoke_elsewhere(member).await;
         tokio::time::sleep(length).await;
         self.fleet.members[member].relay.set(Fault::Pass);
-        let reader = self.fleet.key_at(member, "");
-        self.later.push(tokio::spawn(async move {
-            fresh(&reader).await;
-            apart.end();
-        }));
+        self.end_when_fresh(member, apart);
     }
 
     /// A write while somebody is absent; every other one waits for all.
@@ -113,7 +110,8 @@ impl Chaos {
             1 => self.fleet.members[member].relay.cut_after(1 + usize::try_from(self.below(2_000)).unwrap()),
             _ => self.fleet.members[member].relay.cut_in_commit(),
         }
-        self.apart_until_fresh(member);
+        let apart = self.hammer.recorder.apart(member);
+        self.end_when_fresh(member, apart);
         if self.left > 0 {
             self.left -= 1;
             let _ = self.hammer.revoke(&self.fleet, member, "").await;
@@ -136,11 +134,7 @@ impl Chaos {
         tokio::time::sleep(self.millis(100, 4_000)).await;
         self.cluster.start();
         for (member, apart) in apart.into_iter().enumerate() {
-            let reader = self.fleet.key_at(member, "");
-            self.later.push(tokio::spawn(async move {
-                fresh(&reader).await;
-                apart.end();
-            }));
+            self.end_when_fresh(member, apart);
         }
     }
 

@@ -102,12 +102,14 @@ impl Hammer {
     }
 }
 
-/// Waits until a server has polled the database.
+/// Waits until a server has polled the database, or is no more.
 pub(crate) async fn fresh(reader: &Visitor) {
     for _ in 0..1_000 {
-        let ready = reader.get("/readyz").await;
-        if ready.status == 200 && ready.body["snapshot_age_ms"].as_u64().is_some_and(|age| age < 250) {
-            return;
+        match reader.send(Method::GET, "/readyz", None).await {
+            Ok(ready) if ready.status == 200 && ready.body["snapshot_age_ms"].as_u64().is_some_and(|age| age < 250) => return,
+            // It was killed meanwhile, and another one has its place.
+            Err(error) if error.is_connect() => return,
+            Ok(_) | Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

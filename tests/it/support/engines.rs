@@ -6,7 +6,7 @@ use claviger::{
     domain::{
         admin::{Admin, NewAdmin, Role},
         audit::Author,
-        clock::Timestamp,
+        clock::{Clock, Timestamp},
         id::OrgId,
         key::{Environment, Key, NewKey},
         name::{Name, Reason},
@@ -243,6 +243,15 @@ fn bytes_text(value: Option<Vec<u8>>) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// An owner, made past any server; their token.
+pub(crate) async fn new_owner(store: &Store) -> String {
+    let secret = Secret::mint(&SecretPrefix::default(), Plane::Admin, &Random::System).unwrap();
+    let new = NewAdmin { name: name("Ada"), role: Role::Owner };
+    let author = Author::command_line(Clock::System.now());
+    store.create_admin(&author, new, &Hashing::Plain.seal(&secret)).await.unwrap();
+    secret.expose().to_owned()
 }
 
 /// The value of a write that must have changed something.

@@ -2,20 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use claviger::{
-    domain::{
-        admin::{NewAdmin, Role},
-        audit::Author,
-        clock::Clock,
-        random::Random,
-        secret::{Hashing, Plane, Secret, SecretPrefix},
-    },
-    store::Store,
-};
+use claviger::{domain::random::Random, store::Store};
 use tempfile::TempDir;
 
 use super::{
-    engines::{config, name},
+    engines::{config, new_owner},
     program::{Program, Visitor, command, shipped_directory},
     relay::Relay,
 };
@@ -40,12 +31,10 @@ impl Fleet {
     pub(crate) async fn start(url: &str, count: usize, settings: &[(&str, &str)]) -> Self {
         let store = Store::open(&config(url), Random::System).await.unwrap();
         store.migrate().await.unwrap();
-        let secret = Secret::mint(&SecretPrefix::default(), Plane::Admin, &Random::System).unwrap();
-        let new = NewAdmin { name: name("Ada"), role: Role::Owner };
-        store.create_admin(&Author::command_line(Clock::System.now()), new, &Hashing::Plain.seal(&secret)).await.unwrap();
+        let owner = new_owner(&store).await;
         store.close().await;
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (owner, directory) = (secret.expose().to_owned(), TempDir::new().unwrap());
+        let directory = TempDir::new().unwrap();
         let mut fleet = Self { url: url.to_owned(), owner, members: Vec::new(), settings, directory };
         for _ in 0..count {
             let member = fleet.launch().await;

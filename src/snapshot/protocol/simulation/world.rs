@@ -1,5 +1,8 @@
 //! The simulated world: time, messages, faults, and what must never be seen.
 
+mod fault;
+mod judge;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
@@ -208,15 +211,6 @@ impl World {
         Timestamp::from_millis(i64::try_from(self.now).unwrap() + self.clock_offset)
     }
 
-    /// The lease that a restore leaves for replicas that it does not know of.
-    fn unknown(&self) -> Replica {
-        let id = ReplicaId::new(Timestamp::from_millis(0), &self.random);
-        let max_staleness = Duration::from_secs(LONGEST_LEASE);
-        let presence = Presence { id, address: String::new(), version: String::new(), max_staleness };
-        let at = self.database_clock();
-        Replica { presence, policy_set: String::new(), acked_revision: None, started_at: at, seen_at: at }
-    }
-
     /// Where a process is, unless it died meanwhile. What meets a stopped one waits until it goes on.
     fn index(&self, process: u64) -> Option<usize> {
         self.processes.iter().position(|known| known.number == process)
@@ -349,46 +343,6 @@ impl World {
         }
     }
 
-    fn decide(&mut self, at: usize, refreshed: bool) {
-        let replica = &self.processes[at];
-        let may_refresh = !refreshed && !replica.down;
-        match admit(replica.progress.confirmed(), self.uptime(), replica.presence.max_staleness, may_refresh) {
-            // Whoever asks waits for a poll that somebody else may have sent already; it has 200 ms.
-            Admission::Refresh => {
-                let process = replica.number;
-                if replica.asked == 0 {
-                    self.tick(process);
-                }
-                return self.schedule(200, Event::Decide { at, refreshed: true });
-            }
-            Admission::Admitted => self.check(at),
-            Admission::Stale | Admission::NotReady => self.refused += 1,
-        }
-        let next = self.below(400);
-        self.schedule(next, Event::Decide { at, refreshed: false });
-    }
-
-    /// A decision was made from what this replica holds: is that allowed?
-    fn check(&mut self, at: usize) {
-        self.decisions += 1;
-        let replica = &self.processes[at];
-        let bound = if self.calm { Duration::from_secs(1) } else { replica.presence.max_staleness };
-        for (write, _) in &self.database.writes {
-            let Some(done) = self.writes.get(*write) else { continue };
-            if replica.snapshot.contains(write) {
-                continue;
-            }
-            let age = Duration::from_millis(self.now - done.committed);
-            if done.everywhere {
-                self.violation = Some(format!("replica {at} decides without write {write}, which was said to be everywhere"));
-            } else if done.answered_by == replica.number {
-                self.violation = Some(format!("replica {at} decides without its own write {write}"));
-            } else if age > bound + TICK {
-                self.violation = Some(format!("replica {at} decides without write {write}, {age:?} after its commit"));
-            }
-        }
-    }
-
     /// A write by way of a replica that reaches the database: committed, applied to the own snapshot, answered.
     fn write(&mut self, at: usize) {
         let next = 500 + self.below(3_000);
@@ -437,48 +391,6 @@ impl World {
         for (id, seen_at) in replica.reaper.lapsed(replicas, now) {
             if id != own {
                 self.ask(process, Question::Reap(id, seen_at));
-            }
-        }
-    }
-
-    fn fault(&mut self) {
-        let next = 300 + self.below(2_500);
-        self.schedule(next, Event::Fault);
-        if self.calm {
-            return;
-        }
-        let (at, length) = (usize::try_from(self.below(3)).unwrap(), 100 + self.below(12_000));
-        match self.below(12) {
-            0..=2 => self.processes[at].stopped_until = self.now + length,
-            3..=5 => self.processes[at].cut_until = self.now + length,
-            6 => self.database_down_until = self.now + length,
-            7 => {
-                let process = self.start();
-                self.processes[at] = process;
-            }
-            8 => self.clock_offset += i64::try_from(self.below(7_200_000)).unwrap() - 3_600_000,
-            9 => self.backup = self.database.clone(),
-            10 => {
-                // What the backup brings back that was not there any more is as good as written now, by nobody.
-                let before = std::mem::replace(&mut self.database, self.backup.clone());
-                for (write, _) in self.database.writes.iter().filter(|write| !before.writes.contains(write)) {
-                    self.writes[*write] = Done { committed: self.now, answered_by: 0, everywhere: false };
-                    self.processes.iter_mut().for_each(|process| process.fences.retain(|(waiting, _)| waiting != write));
-                }
-                self.count += 1;
-                self.database.epoch = format!("epoch {}", self.count);
-                // The backup does not know who has come since, so a restore leaves a lease in the name of them all.
-                let ghost = self.unknown();
-                self.database.replicas.insert(ghost.presence.id, ghost);
-            }
-            _ => {
-                // A standby takes over that lacks the last writes, and with them their acknowledgements.
-                let lag = usize::try_from(self.below(3)).unwrap();
-                self.database.writes.truncate(self.database.writes.len().saturating_sub(lag));
-                let revision = self.database.revision();
-                for replica in self.database.replicas.values_mut() {
-                    replica.acked_revision = replica.acked_revision.map(|acked| acked.min(revision));
-                }
             }
         }
     }
