@@ -20,10 +20,11 @@ mod change;
 mod config;
 mod error;
 mod fact;
-mod follow;
+mod head;
 mod hint;
 mod key;
 mod last_use;
+mod load;
 mod lock;
 mod migration;
 mod moment;
@@ -51,7 +52,7 @@ pub use self::{
     config::DatabaseConfig,
     error::StoreError,
     fact::{Fact, KeyFacts, OrgFacts, SecretFacts},
-    follow::Head,
+    head::Head,
     hint::Hints,
     lock::ServerLock,
     once::{Attempt, Once},

@@ -145,7 +145,7 @@ impl Walk {
             return;
         }
         let expected = self.revision + 1;
-        match row.row.map_err(Problem::from).and_then(|row| follow(row, expected, &self.head)) {
+        match row.row.and_then(|row| follow(row, expected, &self.head)) {
             Ok(head) => (self.revision, self.head) = (expected, head),
             Err(problem) => self.broken = Some(AuditCheck::Broken { revision: expected, problem: problem.to_string() }),
         }

@@ -127,11 +127,8 @@ impl Tx {
                 query.fetch_all(&mut **tx).await
             })?;
             let mut fold = KeyFold::default();
-            let mut sink = |fact| facts.push(fact);
-            for row in rows {
-                fold.take(row, &mut sink);
-            }
-            fold.end(&mut sink);
+            facts.extend(rows.into_iter().filter_map(|row| fold.take(row)));
+            facts.extend(fold.end());
         }
         for fact in &facts {
             match fact {

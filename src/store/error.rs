@@ -7,6 +7,8 @@ use sqlx::{
     sqlite::SqliteError,
 };
 
+use super::stored::Problem;
+
 /// Why a call to the store failed. A write that failed changed nothing, unless it is [`StoreError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -25,7 +27,7 @@ pub enum StoreError {
     #[error("the idempotency key was used with another body; send the same body again, or take another key")]
     AnotherRequest,
     #[error("the database cannot be used")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Problem),
     /// It took the question and gave no answer.
     #[error("the database does not answer")]
     Silent,
@@ -54,12 +56,23 @@ impl From<sqlx::Error> for StoreError {
         if error.as_database_error().is_some_and(lacks_schema) {
             Self::Schema(NO_SCHEMA.to_owned())
         } else {
-            Self::Unavailable(error)
+            Self::unavailable(error)
         }
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let lacks = matches!(&error, rusqlite::Error::SqliteFailure(_, Some(text)) if sqlite_lacks(text));
+        if lacks { Self::Schema(NO_SCHEMA.to_owned()) } else { Self::unavailable(error) }
+    }
+}
+
 impl StoreError {
+    pub(super) fn unavailable(error: impl Into<Problem>) -> Self {
+        Self::Unavailable(error.into())
+    }
+
     /// A conflict, in a sentence for the caller.
     pub(super) fn conflict(sentence: impl Into<String>) -> Self {
         Self::Conflict(sentence.into())
@@ -82,11 +95,14 @@ impl StoreError {
 }
 
 fn lacks_schema(error: &dyn DatabaseError) -> bool {
-    // SQLite has one code, 1, for every error in a statement.
-    let sqlite = |text: &str| text.starts_with("no such") || text.contains("has no column named");
-    error.try_downcast_ref::<SqliteError>().is_some_and(|error| sqlite(error.message()))
+    error.try_downcast_ref::<SqliteError>().is_some_and(|error| sqlite_lacks(error.message()))
         // Undefined table, undefined column.
         || error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| matches!(error.code(), "42P01" | "42703"))
+}
+
+/// SQLite has one code, 1, for every error in a statement.
+fn sqlite_lacks(text: &str) -> bool {
+    text.starts_with("no such") || text.contains("has no column named")
 }
 
 /// Postgres answers COMMIT with an ERROR only before the commit record is written; after it, there is FATAL, PANIC or silence.

@@ -1,5 +1,7 @@
 //! Facts: what decisions need to know of a row, and nothing else.
 
+mod columns;
+
 use std::collections::HashMap;
 
 use sqlx::FromRow;
@@ -169,16 +171,13 @@ impl PermissionTexts {
     }
 }
 
-/// Gets facts one by one, while they are read.
-pub(super) type Sink<'a> = &'a mut (dyn FnMut(Fact) + Send);
-
 /// The fact that an org's row is; `None` when not even its id can be read.
 pub(super) fn org_fact(row: Stored<OrgFactRow>) -> Option<Fact> {
     let id = readable::<OfOrg>(row.id.as_deref(), "org")?;
     match row.row {
         Ok(org) => Some(Fact::Org(org.into())),
         Err(problem) => {
-            log_broken("org", &id.to_string(), &problem.into());
+            log_broken("org", &id.to_string(), &problem);
             Some(Fact::BrokenOrg(id))
         }
     }
@@ -192,31 +191,36 @@ pub(super) struct KeyFold {
 }
 
 impl KeyFold {
-    pub(super) fn take(&mut self, row: Stored<KeyFactRow>, sink: Sink<'_>) {
-        let Some(id) = readable::<OfKey>(row.id.as_deref(), "api_key") else { return };
-        let row = row.row.map_err(Problem::from).and_then(|row| row.facts(&mut self.lists));
+    /// Takes the next row; the key before it is whole when the row is another's.
+    pub(super) fn take(&mut self, row: Stored<KeyFactRow>) -> Option<Fact> {
+        let id = readable::<OfKey>(row.id.as_deref(), "api_key")?;
+        let row = row.row.and_then(|row| row.facts(&mut self.lists));
         match &mut self.open {
-            Some((open, facts)) if *open == id => match (facts.as_mut(), row) {
-                (Ok(facts), Ok(mut row)) => facts.secrets.append(&mut row.secrets),
-                (Ok(_), Err(problem)) => *facts = Err(problem),
-                (Err(_), _) => {}
-            },
+            Some((open, facts)) if *open == id => {
+                match (facts.as_mut(), row) {
+                    (Ok(facts), Ok(mut row)) => facts.secrets.append(&mut row.secrets),
+                    (Ok(_), Err(problem)) => *facts = Err(problem),
+                    (Err(_), _) => {}
+                }
+                None
+            }
             _ => {
-                self.end(sink);
+                let whole = self.end();
                 self.open = Some((id, row));
+                whole
             }
         }
     }
 
-    pub(super) fn end(&mut self, sink: Sink<'_>) {
-        match self.open.take() {
-            None => {}
-            Some((_, Ok(facts))) => sink(Fact::Key(facts)),
-            Some((id, Err(problem))) => {
+    /// The last key.
+    pub(super) fn end(&mut self) -> Option<Fact> {
+        Some(match self.open.take()? {
+            (_, Ok(facts)) => Fact::Key(facts),
+            (id, Err(problem)) => {
                 log_broken("api_key", &id.to_string(), &problem);
-                sink(Fact::BrokenKey(id));
+                Fact::BrokenKey(id)
             }
-        }
+        })
     }
 }
 

@@ -1,6 +1,10 @@
 //! How a time lies in a column: TIMESTAMPTZ on Postgres, RFC 3339 text on SQLite.
 
 use chrono::{DateTime, Utc};
+use rusqlite::{
+    ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
 use sqlx::{
     Database, Decode, Encode, Postgres, Sqlite, Type,
     encode::IsNull,
@@ -25,15 +29,20 @@ impl Moment {
         let at = Timestamp::from_millis(ms);
         if at.as_millis() == ms { Ok(Self(at)) } else { Err("a time outside the years 0001 to 9999".into()) }
     }
+
+    /// SQLite knows no times and compares the texts, which is right for this one form.
+    fn from_text(text: &str) -> Result<Self, BoxDynError> {
+        let at = DateTime::parse_from_rfc3339(text)?;
+        if at.offset().local_minus_utc() != 0 {
+            return Err("a time that is not in UTC".into());
+        }
+        Self::from_millis(at.timestamp_millis())
+    }
 }
 
 impl Type<Sqlite> for Moment {
     fn type_info() -> SqliteTypeInfo {
-        <DateTime<Utc> as Type<Sqlite>>::type_info()
-    }
-
-    fn compatible(column: &SqliteTypeInfo) -> bool {
-        <DateTime<Utc> as Type<Sqlite>>::compatible(column)
+        <str as Type<Sqlite>>::type_info()
     }
 }
 
@@ -57,8 +66,19 @@ impl Encode<'_, Postgres> for Moment {
 
 impl Decode<'_, Sqlite> for Moment {
     fn decode(value: SqliteValueRef<'_>) -> Result<Self, BoxDynError> {
-        let at = <DateTime<Utc> as Decode<'_, Sqlite>>::decode(value)?;
-        Self::from_millis(at.timestamp_millis())
+        Self::from_text(<&str as Decode<'_, Sqlite>>::decode(value)?)
+    }
+}
+
+impl FromSql for Moment {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_text(value.as_str()?).map_err(FromSqlError::Other)
+    }
+}
+
+impl ToSql for Moment {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(DateTime::<Utc>::from(self.0).to_rfc3339().into())
     }
 }
 

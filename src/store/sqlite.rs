@@ -16,16 +16,14 @@ use sqlx::{
 use super::{Pools, StoreError, error::sqlite_code};
 
 /// How long one connection waits for another one's lock, in this process or another.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
-/// Rows that a reader is ahead of whoever takes them. The driver's 50 make the two threads of a load wake each other all the time.
-const AHEAD: usize = 1_024;
 
 pub(super) async fn open(options: SqliteConnectOptions) -> Result<Pools<Sqlite>, StoreError> {
     let file = options.get_filename().to_owned();
     create_private(&file)?;
     let options = options.create_if_missing(false).foreign_keys(true).synchronous(SqliteSynchronous::Full).busy_timeout(BUSY);
-    let readers = options.clone().pragma("query_only", "ON").row_buffer_size(AHEAD);
+    let readers = options.clone().pragma("query_only", "ON");
     let pools = Pools { writer: pool(1).connect_lazy_with(options), reader: pool(READERS).connect_lazy_with(readers) };
     match use_write_ahead_log(&pools.writer).await {
         Ok(mode) if mode == "wal" => Ok(pools),

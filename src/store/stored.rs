@@ -2,6 +2,7 @@
 
 use std::{error::Error, str::FromStr};
 
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use sqlx::{ColumnIndex, Database, Decode, FromRow, Row, Type};
 
 use super::StoreError;
@@ -13,7 +14,7 @@ pub(super) type Problem = Box<dyn Error + Send + Sync>;
 /// A row whose id was read on its own, so that a problem in another column still names it.
 pub(super) struct Stored<R> {
     pub(super) id: Option<String>,
-    pub(super) row: Result<R, sqlx::Error>,
+    pub(super) row: Result<R, Problem>,
 }
 
 impl<'r, R, T> FromRow<'r, R> for Stored<T>
@@ -24,7 +25,17 @@ where
     &'static str: ColumnIndex<R>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-        Ok(Self { id: row.try_get("id").ok(), row: T::from_row(row) })
+        Ok(Self { id: row.try_get("id").ok(), row: T::from_row(row).map_err(Problem::from) })
+    }
+}
+
+impl<R> Stored<R>
+where
+    R: for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>,
+{
+    /// A row whose first column is its id.
+    pub(super) fn of(row: &rusqlite::Row<'_>) -> Self {
+        Self { id: row.get(0).ok(), row: R::try_from(row).map_err(Problem::from) }
     }
 }
 
@@ -32,7 +43,7 @@ impl<R> Stored<R> {
     /// The row as a type of the domain.
     pub(super) fn read<V: TryFrom<R, Error = Problem>>(self, table: &'static str) -> Result<V, StoreError> {
         let id = self.id.unwrap_or_default();
-        let value = self.row.map_err(Problem::from).and_then(V::try_from);
+        let value = self.row.and_then(V::try_from);
         value.map_err(|problem| corrupt(table, &id, &problem))
     }
 }
@@ -60,6 +71,15 @@ where
 {
     fn decode(value: DB::ValueRef<'r>) -> Result<Self, Problem> {
         <&str as Decode<'r, DB>>::decode(value)?.parse().map(Self).map_err(Into::into)
+    }
+}
+
+impl<T> FromSql for Parsed<T>
+where
+    T: FromStr<Err: Into<Problem>>,
+{
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map(Self).map_err(|error: T::Err| FromSqlError::Other(error.into()))
     }
 }
 

@@ -4,6 +4,9 @@ use sqlx::{Postgres, Sqlite, Transaction};
 
 use super::{Engine, Store, StoreError};
 
+/// How Postgres begins to read one moment.
+pub(super) const READ_ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// An open transaction; dropped, it is rolled back.
 pub(super) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
@@ -25,9 +28,7 @@ impl Store {
     pub(super) async fn begin_read(&self) -> Result<Tx, StoreError> {
         Ok(match &self.engine {
             Engine::Sqlite(pools) => Tx::Sqlite(pools.reader.begin_with("BEGIN").await?),
-            Engine::Postgres(pools) => {
-                Tx::Postgres(pools.reader.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Engine::Postgres(pools) => Tx::Postgres(pools.reader.begin_with(READ_ONE_MOMENT).await?),
         })
     }
 }

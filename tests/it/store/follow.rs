@@ -1,7 +1,12 @@
 //! What a replica reads: the head, everything, and what changed since.
 
 use claviger::{
-    domain::{admin::Role, clock::Timestamp, secret::SecretHash},
+    domain::{
+        admin::Role,
+        clock::Timestamp,
+        id::{KeyId, SecretId},
+        secret::SecretHash,
+    },
     store::{Changes, Fact, Head, KeyFacts},
 };
 
@@ -115,6 +120,44 @@ async fn secrets_that_ended_more_than_a_day_ago_are_not_loaded() {
         assert_eq!(secrets(&load(&bed, at(1_000 + DAY_MS)).await.1), 1);
         bed.execute("UPDATE secret SET expires_at = created_at").await;
         assert_eq!(secrets(&load(&bed, at(1_000 + 9 * DAY_MS)).await.1), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_thousands_of_keys_each_is_loaded_once_with_all_its_secrets() {
+    on_both_engines(|bed| async move {
+        let model = bed.key(bed.org("acme").await.id).await;
+        let (mut keys, mut secrets, mut expected) = (Vec::new(), Vec::new(), vec![(model.id, 1)]);
+        for number in 0..3_000 {
+            let key = KeyId::new(at(number), &bed.random);
+            keys.push(format!("('{key}')"));
+            let count = if number % 2 == 0 { 1 } else { 2 };
+            for _ in 0..count {
+                let hash = format!("{:064x}", secrets.len());
+                let hash = if bed.is_postgres() { format!("'\\x{hash}'::bytea") } else { format!("x'{hash}'") };
+                secrets.push(format!("('{}', '{key}', {hash})", SecretId::new(at(number), &bed.random)));
+            }
+            expected.push((key, count));
+        }
+        let sql = format!(
+            "INSERT INTO api_key SELECT v.column1, org_id, name, environment, permissions, created_at, updated_at, expires_at, \
+             disabled_at, revoked_at, revocation_reason, revision FROM (VALUES {}) v, api_key; \
+             INSERT INTO secret SELECT v.column1, v.column2, v.column3, hash_alg, pepper_id, hint, created_at, expires_at, \
+             revision FROM (VALUES {}) v, secret",
+            keys.join(", "),
+            secrets.join(", ")
+        );
+        bed.execute(&sql).await;
+        let (_, facts) = load(&bed, at(2)).await;
+        let mut loaded: Vec<_> = facts
+            .iter()
+            .filter_map(|fact| if let Fact::Key(key) = fact { Some((key.id, key.secrets.len())) } else { None })
+            .collect();
+        assert_eq!(facts.len(), 1 + expected.len());
+        loaded.sort();
+        expected.sort();
+        assert_eq!(loaded, expected);
     })
     .await;
 }

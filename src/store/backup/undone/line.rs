@@ -77,7 +77,7 @@ impl Store {
 fn fold<L: Read>(rows: Vec<Stored<L::Row>>) -> BTreeMap<String, Line<L>> {
     let mut lines = BTreeMap::new();
     for row in rows {
-        let read = row.row.map_err(Problem::from).and_then(TryInto::try_into);
+        let read = row.row.and_then(TryInto::try_into);
         let next = read.map_or(Line::Broken, Line::Read);
         let id = row.id.unwrap_or_default();
         match (lines.get_mut(&id), next) {
