@@ -268,13 +268,13 @@ impl Keeper {
     /// Waits until no replica can act on what was before the write; `false` when the database does not say who there is.
     pub async fn propagate(&self, fence: &Fence) -> bool {
         loop {
+            let asked = self.clock.uptime();
             let listed = timeout(REACH, self.store.list_replicas()).await;
             let Ok(Ok(listed)) = listed else { return false };
-            let now = self.clock.uptime();
             if listed.epoch != fence.epoch {
                 return false;
             }
-            if !listed.replicas.iter().any(|replica| fence.waits_for(replica, now)) {
+            if fence.is_passed(asked, &listed, self.clock.uptime()) {
                 return true;
             }
             sleep(POLL / 5).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{clock::Uptime, id::ReplicaId, replica::Replica},
-    store::{Head, Poll},
+    store::{Head, Poll, Replicas},
 };
 
 /// Older than this, a snapshot is refreshed before it is decided on.
@@ -187,9 +187,16 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Whether this replica may still decide by what was before the write.
+    /// Whether nobody decides by what was before the write, told from a list of the replicas that was asked for at `asked`: who
+    /// is not on one that is older than the write may have come since, and have read everything but the write.
     #[must_use]
-    pub(super) fn waits_for(&self, replica: &Replica, now: Uptime) -> bool {
+    pub(super) fn is_passed(&self, asked: Uptime, listed: &Replicas, now: Uptime) -> bool {
+        let told = asked >= self.committed && listed.epoch == self.epoch;
+        told && !listed.replicas.iter().any(|replica| self.waits_for(replica, now))
+    }
+
+    /// Whether this replica may still decide by what was before the write.
+    fn waits_for(&self, replica: &Replica, now: Uptime) -> bool {
         let presence = &replica.presence;
         let acked = replica.acked_revision.is_some_and(|acked| acked >= self.revision);
         let lapsed = now.since(self.committed) > presence.max_staleness + SLACK;

@@ -8,7 +8,7 @@ use crate::{
         id::ReplicaId,
         replica::{Presence, Replica},
     },
-    store::{Head, Poll},
+    store::{Head, Poll, Replicas},
 };
 
 /// One history of writes, and who follows it.
@@ -68,8 +68,10 @@ impl Database {
                 };
                 Some(Answer::Polled { sent, acked, poll })
             }
-            Question::List => {
-                Some(Answer::Listed { epoch: self.epoch.clone(), replicas: self.replicas.values().cloned().collect() })
+            Question::List { asked } => {
+                let (revision, epoch, replicas) =
+                    (self.revision(), self.epoch.clone(), self.replicas.values().cloned().collect());
+                Some(Answer::Listed { asked, listed: Replicas { revision, epoch, replicas } })
             }
             Question::Reap(id, seen_at) => {
                 if self.replicas.get(&id).is_some_and(|row| row.seen_at == seen_at) {
@@ -88,7 +90,7 @@ pub(super) enum Question {
     Load,
     CatchUp(Head),
     Poll { sent: Uptime, acked: Head },
-    List,
+    List { asked: Uptime },
     Reap(ReplicaId, Timestamp),
 }
 
@@ -105,7 +107,7 @@ pub(super) enum Answer {
         poll: Poll,
     },
     Listed {
-        epoch: String,
-        replicas: Vec<Replica>,
+        asked: Uptime,
+        listed: Replicas,
     },
 }

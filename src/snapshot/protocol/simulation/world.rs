@@ -21,6 +21,7 @@ use crate::{
         protocol::{Admission, Fence, Progress, Step, admit},
         reaper::Reaper,
     },
+    store::Replicas,
 };
 
 const REPLICAS: usize = 3;
@@ -305,9 +306,9 @@ impl World {
 
     fn reply(&mut self, process: u64, number: u64, answer: Answer) {
         let Some(at) = self.index(process) else { return };
-        if let Answer::Listed { epoch, replicas } = answer {
+        if let Answer::Listed { asked, listed } = answer {
             if self.processes[at].listed == number {
-                self.listed(at, &epoch, &replicas);
+                self.listed(at, asked, &listed);
             }
             return;
         }
@@ -371,24 +372,24 @@ impl World {
 
     fn watch(&mut self, process: u64) {
         let Some(at) = self.index(process) else { return };
-        let number = self.ask(process, Question::List);
+        let number = self.ask(process, Question::List { asked: self.uptime() });
         self.processes[at].listed = number;
         self.schedule(300, Event::Watch { process });
     }
 
-    fn listed(&mut self, at: usize, epoch: &str, replicas: &[Replica]) {
+    fn listed(&mut self, at: usize, asked: Uptime, listed: &Replicas) {
         let now = self.uptime();
         let replica = &mut self.processes[at];
         let process = replica.number;
         replica.fences.retain(|(write, fence)| {
-            let over = fence.epoch == epoch && !replicas.iter().any(|other| fence.waits_for(other, now));
+            let over = fence.is_passed(asked, listed, now);
             if over {
                 self.writes[*write].everywhere = true;
             }
             !over
         });
         let own = replica.presence.id;
-        for (id, seen_at) in replica.reaper.lapsed(replicas, now) {
+        for (id, seen_at) in replica.reaper.lapsed(&listed.replicas, now) {
             if id != own {
                 self.ask(process, Question::Reap(id, seen_at));
             }
