@@ -11,6 +11,7 @@ mod dev;
 mod doctor;
 pub mod exit;
 mod failure;
+mod grants;
 mod init;
 mod key;
 mod migrate;

@@ -29,11 +29,13 @@ Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Load the policies as the server would, guards included, and say what is wrong where
+    /// Load the policies as the server would, guards included, and say what is wrong where, and what is doubtful
     #[command(after_help = "\
 Examples:
   claviger policy check
   claviger policy check --policies staging/policies --schema staging/schema
+  claviger policy check --deny-warnings      in CI: what is doubtful fails, too
+  claviger policy check --database sqlite:claviger.db
   claviger policy check --format github      as annotations of a pull request")]
     Check(check::CheckArgs),
     /// Lay out policy files uniformly; comments stay, and so does the meaning

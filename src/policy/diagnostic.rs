@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use miette::{LabeledSpan, MietteError, MietteSpanContents, Severity, SourceCode, SourceSpan, SpanContents};
 
 use super::files::SourceFile;
 
@@ -13,6 +13,7 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The `@id` of the policy that it is about.
     pub policy: Option<String>,
+    pub severity: Severity,
     place: Option<Box<Place>>,
 }
 
@@ -38,7 +39,7 @@ pub(super) const MOST: usize = 100;
 impl Diagnostic {
     /// About the set as a whole.
     pub(super) fn general(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, policy: None, place: None }
+        Self { message: message.into(), help: None, policy: None, severity: Severity::Error, place: None }
     }
 
     /// About `length` bytes of a file, from `offset` on.
@@ -60,6 +61,12 @@ impl Diagnostic {
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The set loads all the same.
+    pub(super) fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
         self
     }
 
@@ -137,6 +144,10 @@ impl fmt::Display for Diagnostic {
 impl std::error::Error for Diagnostic {}
 
 impl miette::Diagnostic for Diagnostic {
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }

@@ -105,14 +105,14 @@ fn check_settings(vocabulary: &Vocabulary, settings: &Settings) -> Result<(), Lo
 }
 
 /// Every policy under its `@id`, and where it came from.
-struct Parsed<'a> {
+pub(super) struct Parsed<'a> {
     set: PolicySet,
     infos: Vec<PolicyInfo>,
     labels: HashMap<PolicyId, Label>,
     sources: HashMap<PolicyId, &'a SourceFile>,
 }
 
-fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
+pub(super) fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
     let mut parsed = Parsed { set: PolicySet::new(), infos: Vec::new(), labels: HashMap::new(), sources: HashMap::new() };
     let mut problems = Vec::new();
     for file in files.of(SourceKind::Policies) {
@@ -194,6 +194,21 @@ impl<'a> Parsed<'a> {
             policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.infos.push(PolicyInfo { id, effect, file: file.path.clone(), line, annotations });
         Ok(())
+    }
+
+    /// Every policy, in the order of files and lines.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.infos.iter().filter_map(|info| self.set.policy(&PolicyId::new(&info.id)))
+    }
+
+    /// A diagnostic about a policy as a whole, at its first line.
+    pub(super) fn place(&self, policy: &Policy, message: impl Into<String>) -> Diagnostic {
+        let id = policy.id().to_string();
+        let line = self.infos.iter().find(|info| *info.id == *id).map_or(1, |info| info.line);
+        let Some(file) = self.sources.get(policy.id()) else { return Diagnostic::general(message).policy(id) };
+        let offset = file.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let length = file.text.get(offset..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
+        Diagnostic::at(file, offset, length, message).policy(id)
     }
 
     fn diagnostic(&self, id: &PolicyId, error: &dyn miette::Diagnostic) -> Diagnostic {

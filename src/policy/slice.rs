@@ -146,7 +146,7 @@ fn is_action(uid: &EntityUid) -> bool {
 }
 
 /// Keeps a policy iff its action scope is any, names the action, or names one of its groups, and its principal scope can hold.
-fn can_match(policy: &Policy, action: &ActionShape, principal: &EntityTypeName) -> bool {
+pub(super) fn can_match(policy: &Policy, action: &ActionShape, principal: &EntityTypeName) -> bool {
     let names = |uid: &EntityUid| *uid == action.uid || action.groups.contains(uid);
     let action_fits = match policy.action_constraint() {
         ActionConstraint::Any => true,

@@ -3,6 +3,7 @@
 mod check;
 mod directories;
 mod fmt;
+mod lint;
 mod suites;
 
 use std::{fs, path::Path};

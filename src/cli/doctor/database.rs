@@ -1,17 +1,15 @@
 //! The database: whether it answers, and whether what it holds fits settings and policies.
 
-use std::collections::BTreeMap;
-
 use super::{
     clock::{self, Sample},
     diagnosis::{Check, ask, counted, milliseconds},
     replicas::{self, Look},
 };
 use crate::{
+    cli::grants,
     config::Loaded,
     domain::{
         clock::{Clock, Timestamp},
-        permission::Permission,
         secret::{Hashing, Peppers},
     },
     policy::Engine,
@@ -160,14 +158,7 @@ async fn check_permissions(store: &Store, engine: Option<&Engine>, now: Timestam
         let found = format!("the permissions of {keys} cannot be read, for example of `{}`: everything is denied", first.example);
         return Err(Check::problem(PERMISSIONS, found, "set them anew with `PATCH /v1/keys/{id}`, or make the key anew"));
     }
-    let mut gone: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
-    for alike in &granted {
-        for permission in alike.permissions.iter().flatten().map(Permission::as_str) {
-            if engine.permissions().iter().all(|info| info.name.as_str() != permission) {
-                gone.entry(permission).or_insert((0, &alike.example)).0 += alike.keys;
-            }
-        }
-    }
+    let gone = grants::gone(&granted, engine);
     if gone.is_empty() {
         let keys = counted(granted.iter().map(|alike| alike.keys).sum(), "key", "keys");
         return Ok(Check::ok(PERMISSIONS, format!("{keys}, whose permissions are all in the schema")));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::{GraphicalReportHandler, GraphicalTheme, Severity};
 use serde::Serialize;
 
 use super::Format;
@@ -36,11 +36,21 @@ struct Placeless {
     help: Option<String>,
 }
 
+/// The same, when it keeps nothing from working.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+#[diagnostic(severity(warning))]
+struct PlacelessWarning {
+    message: String,
+    #[help]
+    help: Option<String>,
+}
+
 impl From<&Diagnostic> for Finding {
     fn from(diagnostic: &Diagnostic) -> Self {
         let (line, column) = diagnostic.position().unzip();
         Self {
-            severity: "error",
+            severity: if diagnostic.severity == Severity::Error { "error" } else { "warning" },
             message: diagnostic.message.clone(),
             help: diagnostic.help.clone(),
             policy: diagnostic.policy.clone(),
@@ -65,6 +75,23 @@ impl From<&ReadError> for Finding {
         let source = Box::new(Placeless { message: message.clone(), help: help.clone() });
         let file = error.file().map(|path| path.display().to_string());
         Self { severity: "error", message, help, policy: None, file, line: None, column: None, source }
+    }
+}
+
+impl Finding {
+    /// What keeps nothing from working, and has no place in a file's text.
+    pub(super) fn warning(message: String, help: &str) -> Self {
+        let source = Box::new(PlacelessWarning { message: message.clone(), help: Some(help.to_owned()) });
+        Self {
+            severity: "warning",
+            message,
+            help: Some(help.to_owned()),
+            policy: None,
+            file: None,
+            line: None,
+            column: None,
+            source,
+        }
     }
 }
 
@@ -94,7 +121,7 @@ pub(super) fn write_all(findings: &[Finding], format: Format, streams: &mut Stre
         Format::Github => {
             let (file, position) = (finding.file.as_deref(), finding.line.zip(finding.column));
             let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-            write_annotation(streams, file, position, &format!("{}{help}", finding.message))
+            write_annotation(streams, finding.severity, file, position, &format!("{}{help}", finding.message))
         }
         Format::Json => Ok(()),
     })
@@ -116,7 +143,7 @@ impl Finding {
         if let (Some(file), Some((line, column))) = (&self.file, self.line.zip(self.column)) {
             write!(streams.err, "{file}:{line}:{column}: ")?;
         }
-        writeln!(streams.err, "error: {}", self.message)?;
+        writeln!(streams.err, "{}: {}", self.severity, self.message)?;
         match &self.help {
             Some(help) => writeln!(streams.err, "  help: {help}"),
             None => Ok(()),
@@ -127,12 +154,13 @@ impl Finding {
 /// A workflow command of GitHub Actions. What it says must not be able to end it and begin another.
 pub(super) fn write_annotation(
     streams: &mut Streams<'_>,
+    severity: &str,
     file: Option<&str>,
     position: Option<(usize, usize)>,
     message: &str,
 ) -> io::Result<()> {
     let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    write!(streams.out, "::error")?;
+    write!(streams.out, "::{severity}")?;
     if let Some(file) = file {
         write!(streams.out, " file={}", escape(file).replace(':', "%3A").replace(',', "%2C"))?;
         if let Some((line, column)) = position {

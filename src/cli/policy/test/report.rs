@@ -93,7 +93,7 @@ fn write_annotations(run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
     run.failures().try_for_each(|test| {
         let result = &test.result;
         let message = format!("{}: {} (decided by {})", result.name, result.differences.join("; "), deciders(&result.got));
-        finding::write_annotation(streams, Some(&test.file), Some(result.position), &message)
+        finding::write_annotation(streams, "error", Some(&test.file), Some(result.position), &message)
     })
 }
 
