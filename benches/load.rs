@@ -128,10 +128,13 @@ impl Server {
             let folder = if file.kind == SourceKind::Schema { &schema } else { &policies };
             fs::write(folder.join(&file.name), &file.text).expect("a policy file is written");
         }
+        // One server to a file.
+        let database = place.join("claviger.db");
+        fs::copy(dir.join("claviger.db"), &database).expect("the database is copied");
         let mut command = Command::new("taskset");
         command.args(["-c", "0", env!("CARGO_BIN_EXE_claviger"), "serve", "--listen", "127.0.0.1:0", "--database"]);
         command
-            .arg(format!("sqlite:{}", dir.join("claviger.db").display()))
+            .arg(format!("sqlite:{}", database.display()))
             .arg("--policies")
             .arg(policies)
             .arg("--schema")
