@@ -5,6 +5,8 @@
 //! ```
 
 mod cases;
+mod clause;
+mod coverage;
 mod decide;
 mod declaration;
 mod diagnostic;
@@ -20,6 +22,7 @@ mod management;
 mod sample;
 mod schema;
 mod shipped;
+mod situation;
 mod size;
 mod slice;
 mod supply;
@@ -27,6 +30,8 @@ mod supply;
 mod tests;
 
 pub use cases::{Asked, Case, CaseResult, Expected, Missing, Outcome, Suite};
+pub use clause::{Anatomy, Piece, PieceKind, Truth};
+pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
