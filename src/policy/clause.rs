@@ -28,7 +28,7 @@ pub struct Anatomy {
     /// The policy as it stands in its file, annotations included.
     pub text: String,
     /// `permit` or `forbid` in [`Anatomy::text`].
-    pub(super) effect: Range<usize>,
+    pub effect: Range<usize>,
     /// Principal, action, resource, in this order.
     pub scope: [Piece; 3],
     /// In the order of the text.

@@ -64,6 +64,15 @@ pub struct Gap<'a> {
     pub what: &'static str,
 }
 
+impl Gap<'_> {
+    /// Line and column of the clause, or of the policy, counted from 1.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        let info = &self.policy.info;
+        self.clause.map_or((info.line, info.column), |clause| clause.position)
+    }
+}
+
 impl Seen {
     const fn is_complete(self) -> bool {
         self.as_true && self.as_false
@@ -227,6 +236,13 @@ impl Share {
         Self { part: self.part + other.part, whole: self.whole + other.whole }
     }
 
+    /// In hundredths of a percent, rounded down: 10 000 is everything.
+    #[must_use]
+    pub fn hundredths(self) -> u32 {
+        let hundredths = (self.part * 10_000).checked_div(self.whole).unwrap_or(10_000);
+        u32::try_from(hundredths).unwrap_or(0)
+    }
+
     /// Whether it is at least so much; exact, without rounding.
     #[must_use]
     pub const fn reaches(self, least: Percent) -> bool {
@@ -238,7 +254,7 @@ impl Share {
 impl fmt::Display for Share {
     /// In percent, rounded down: 100 % is everything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = (self.part * 10_000).checked_div(self.whole).unwrap_or(10_000);
+        let hundredths = self.hundredths();
         match hundredths % 100 {
             0 => write!(f, "{} %", hundredths / 100),
             rest => write!(f, "{}.{rest:02} %", hundredths / 100),

@@ -7,15 +7,8 @@ use std::io::{self, Write as _};
 use clap::{Args, ValueEnum};
 
 use self::report::{Run, Tested};
-use super::{
-    DirArgs, Format,
-    finding::{self, Finding},
-};
-use crate::{
-    cli::{exit::Exit, streams::Streams},
-    policy::{Case, Engine, SourceFile, Suite},
-    snapshot::files::{self, ReadError},
-};
+use super::{DirArgs, Format, finding, suites::Suites};
+use crate::cli::{exit::Exit, streams::Streams};
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
@@ -50,53 +43,27 @@ impl TestFormat {
 }
 
 pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let (engine, suites) = match load(args) {
-        Ok(loaded) => loaded,
+    let suites = match Suites::load(&args.dirs) {
+        Ok(suites) => suites,
         Err((findings, exit)) => {
             let run = Run { findings, ..Run::default() };
             report(args.format, &run, streams)?;
             return Ok(exit);
         }
     };
-    let run = test(args, &engine, &suites);
+    let run = test(args, suites);
     report(args.format, &run, streams)?;
     let good = run.findings.is_empty() && run.failed() == 0 && !run.tests.is_empty();
     Ok(if good { Exit::Ok } else { Exit::Negative })
 }
 
-type Refusal = (Vec<Finding>, Exit);
-
-fn load(args: &TestArgs) -> Result<(Engine, Vec<SourceFile>), Refusal> {
-    let unread = |error: ReadError| (vec![Finding::from(&error)], finding::exit_of(&error));
-    let dirs = args.dirs.dirs();
-    let files = files::read(&dirs).map_err(unread)?;
-    let suites = files::read_tests(&dirs.policies).map_err(unread)?;
-    let engine = Engine::load_without_guards(&files, &args.dirs.settings());
-    Ok((engine.map_err(|error| (finding::of_load(&error), Exit::Negative))?, suites))
-}
-
-/// Runs what the filter lets through. A suite that cannot be read does not keep the others from running.
-fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile]) -> Run {
-    let mut run = Run::default();
-    let mut wanted: Vec<(&SourceFile, Case)> = Vec::new();
-    for file in suites {
-        match Suite::parse(file).and_then(|suite| suite.cases(engine)) {
-            Ok(cases) => wanted.extend(cases.into_iter().map(|case| (file, case))),
-            Err(error) => {
-                run.unread += 1;
-                run.findings.extend(finding::of_load(&error));
-            }
-        }
-    }
-    let all = wanted.len();
-    let name = |file: &SourceFile, case: &Case| format!("{}: {}", file.path, case.name);
-    wanted.retain(|(file, case)| args.filter.as_ref().is_none_or(|filter| name(file, case).contains(filter)));
-    run.filtered_out = all - wanted.len();
-    run.tests = wanted
-        .iter()
-        .map(|(file, case)| Tested { name: name(file, case), file: file.path.clone(), result: case.run(engine) })
-        .collect();
-    run
+/// Runs what the filter lets through.
+fn test(args: &TestArgs, suites: Suites) -> Run {
+    let all = suites.cases.len();
+    let named = suites.cases.into_iter().map(|(file, case)| (format!("{file}: {}", case.name), file, case));
+    let wanted = named.filter(|(name, ..)| args.filter.as_ref().is_none_or(|filter| name.contains(filter)));
+    let tests: Vec<Tested> = wanted.map(|(name, file, case)| Tested { name, file, result: case.run(&suites.engine) }).collect();
+    Run { filtered_out: all - tests.len(), tests, findings: suites.findings, unread: suites.unread }
 }
 
 fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
