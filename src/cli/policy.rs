@@ -28,8 +28,8 @@ pub struct PolicyArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
-3 no (the server would not load the set, a test fails or none is found, coverage is below the bar,
-a file is not formatted)";
+3 no (the server would not load the set, a test fails or none is found, a mutant survives,
+coverage is below the bar, a file is not formatted)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -57,7 +57,9 @@ Validates the policies but skips the guards, so that a bad set can be studied.
 
 Examples:
   claviger policy test
-  claviger policy test suspension            only the tests with `suspension` in their names")]
+  claviger policy test suspension            only the tests with `suspension` in their names
+  claviger policy test --mutants             drops clauses, flips effects, widens scopes, negates conditions, changes
+                                             literals: exits with 3 when no test notices one of these mistakes")]
     Test(test::TestArgs),
     /// Say which policies and clauses the test suites never put to the test
     #[command(after_help = "\
@@ -126,4 +128,10 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
         Command::Test(args) => test::run(&args, streams),
         Command::Coverage(args) => coverage::run(&args, streams),
     }
+}
+
+/// A text that may span lines, and hold what moves a terminal's cursor, as one line.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(char::is_control, "\u{fffd}")
 }

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use super::{
     DirArgs, Format,
     finding::{self, Finding},
-    progress,
+    one_line, progress,
     suites::Suites,
 };
 use crate::{
@@ -143,10 +143,4 @@ fn line(gap: &Gap<'_>) -> String {
     let (line, column) = gap.position();
     let clause = gap.clause.map(|clause| format!("`{}` in its `{}`: ", one_line(&clause.text), clause.kind.as_str()));
     format!("{}:{line}:{column}: {}: {}{}", info.file, info.id, clause.unwrap_or_default(), gap.what)
-}
-
-/// A text that may span lines, and hold what moves a terminal's cursor, as one line.
-pub(super) fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}")
 }

@@ -1,5 +1,6 @@
 //! `claviger policy test`: runs the suites that lie beside the policies.
 
+mod mutants;
 mod report;
 
 use std::io::{self, Write as _};
@@ -8,12 +9,18 @@ use clap::{Args, ValueEnum};
 
 use self::report::{Run, Tested};
 use super::{DirArgs, Format, finding, suites::Suites};
-use crate::cli::{exit::Exit, streams::Streams};
+use crate::{
+    cli::{exit::Exit, streams::Streams},
+    policy::Case,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
     /// Only tests whose name, file included, holds this text
     filter: Option<String>,
+    /// Make small mistakes in the policies, one after the other, and list those that no test notices
+    #[arg(long)]
+    mutants: bool,
     #[command(flatten)]
     dirs: DirArgs,
     /// How to write the report
@@ -43,7 +50,7 @@ impl TestFormat {
 }
 
 pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let suites = match Suites::load(&args.dirs) {
+    let mut suites = match Suites::load(&args.dirs) {
         Ok(suites) => suites,
         Err((findings, exit)) => {
             let run = Run { findings, ..Run::default() };
@@ -51,19 +58,35 @@ pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit
             return Ok(exit);
         }
     };
-    let run = test(args, suites);
-    report(args.format, &run, streams)?;
+    let run = test(args, &mut suites);
     let good = run.findings.is_empty() && run.failed() == 0 && !run.tests.is_empty();
+    if args.mutants && good {
+        return mutants::run(args, suites, streams);
+    }
+    report(args.format, &run, streams)?;
+    if args.mutants {
+        writeln!(streams.err, "error: no mutant was tried: the tests must pass without one")?;
+    }
     Ok(if good { Exit::Ok } else { Exit::Negative })
 }
 
+/// Whether the filter lets a case through, by its whole name.
+fn is_wanted(args: &TestArgs, name: &str) -> bool {
+    args.filter.as_ref().is_none_or(|filter| name.contains(filter))
+}
+
+fn full_name(file: &str, case: &Case) -> String {
+    format!("{file}: {}", case.name)
+}
+
 /// Runs what the filter lets through.
-fn test(args: &TestArgs, suites: Suites) -> Run {
-    let all = suites.cases.len();
-    let named = suites.cases.into_iter().map(|(file, case)| (format!("{file}: {}", case.name), file, case));
-    let wanted = named.filter(|(name, ..)| args.filter.as_ref().is_none_or(|filter| name.contains(filter)));
-    let tests: Vec<Tested> = wanted.map(|(name, file, case)| Tested { name, file, result: case.run(&suites.engine) }).collect();
-    Run { filtered_out: all - tests.len(), tests, findings: suites.findings, unread: suites.unread }
+fn test(args: &TestArgs, suites: &mut Suites) -> Run {
+    let named = suites.cases.iter().map(|(file, case)| (full_name(file, case), file, case));
+    let wanted = named.filter(|(name, ..)| is_wanted(args, name));
+    let tests: Vec<Tested> =
+        wanted.map(|(name, file, case)| Tested { name, file: file.clone(), result: case.run(&suites.engine) }).collect();
+    let filtered_out = suites.cases.len() - tests.len();
+    Run { filtered_out, tests, findings: std::mem::take(&mut suites.findings), unread: suites.unread }
 }
 
 fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
