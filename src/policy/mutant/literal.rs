@@ -66,11 +66,12 @@ impl Literals {
         let old = text.get(span.clone())?;
         let now = match literal {
             Literal::Bool(value) => (!value).to_string(),
-            // One more is what an off-by-one mistake does.
-            Literal::Long(value) if old.parse() == Ok(*value) => {
-                value.checked_add(1).map_or_else(|| (value - 1).to_string(), |more| more.to_string())
+            // One more is what an off-by-one mistake does. The digits stand without their sign.
+            Literal::Long(value) => {
+                let digits: u64 = old.parse().ok()?;
+                let closer = *value < 0 || *value == i64::MAX;
+                (if closer { digits.checked_sub(1) } else { digits.checked_add(1) })?.to_string()
             }
-            Literal::Long(_) => return None,
             Literal::String(_) => longer(old)?,
             Literal::EntityUID(_) => match EntityUid::from_str(old) {
                 Ok(uid) => self.other_action(&uid.to_string(), text).or_else(|| longer(old))?,
