@@ -17,7 +17,7 @@ use std::{
     str::FromStr,
 };
 
-use cedar_policy::EntityUid;
+use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
 
 use super::{
     cases::{Case, CaseResult},
@@ -177,7 +177,13 @@ struct Watch {
     seen: Vec<Vec<Seen>>,
     decided: HashSet<String>,
     /// By action: the policies that can matter for it and have something left to show.
-    open: HashMap<EntityUid, Vec<usize>>,
+    open: HashMap<EntityUid, Vec<Open>>,
+}
+
+struct Open {
+    policy: usize,
+    /// Whether its scope matches every request for the action, and need not be asked.
+    always: bool,
 }
 
 impl Watch {
@@ -187,8 +193,14 @@ impl Watch {
             anatomies.iter().enumerate().map(|(number, anatomy)| (&*anatomy.info.id, number)).collect();
         let slices = engine.keys.values().chain(engine.admins.values());
         let open = slices.map(|slice| {
-            let ids = slice.policies.policies().map(|policy| policy.id().as_ref());
-            (slice.action.clone(), ids.filter_map(|id: &str| numbers.get(id).copied()).collect())
+            let policies = slice.policies.policies().filter_map(|policy| {
+                let number = numbers.get(AsRef::<str>::as_ref(policy.id()))?;
+                // A slice leaves out what matches by construction.
+                let scope = (policy.principal_constraint(), policy.action_constraint(), policy.resource_constraint());
+                let always = matches!(scope, (PrincipalConstraint::Any, ActionConstraint::Any, ResourceConstraint::Any));
+                Some(Open { policy: *number, always })
+            });
+            (slice.action.clone(), policies.collect())
         });
         let open = open.collect();
         let seen = anatomies.iter().map(|anatomy| vec![Seen::default(); anatomy.clauses.len()]).collect();
@@ -198,12 +210,12 @@ impl Watch {
     fn look(&mut self, engine: &Engine, Situation { slice, request, entities }: &Situation<'_>) {
         let (anatomies, seen) = (&self.anatomies, &mut self.seen);
         let Some(open) = self.open.get_mut(&slice.action) else { return };
-        open.retain(|number| {
-            let (Some(anatomy), Some(seen)) = (anatomies.get(*number), seen.get_mut(*number)) else { return false };
+        open.retain(|Open { policy, always }| {
+            let (Some(anatomy), Some(seen)) = (anatomies.get(*policy), seen.get_mut(*policy)) else { return false };
             if seen.iter().all(|seen| seen.is_complete()) {
                 return false;
             }
-            if !anatomy.scope_matches(&engine.authorizer, request, entities) {
+            if !always && !anatomy.scope_matches(&engine.authorizer, request, entities) {
                 return true;
             }
             for (clause, seen) in anatomy.clauses.iter().zip(seen.iter_mut()).filter(|(_, seen)| !seen.is_complete()) {

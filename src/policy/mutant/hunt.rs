@@ -88,8 +88,9 @@ enum Share {
 /// The policy that is mutated, as it was.
 struct Aim {
     prepared: Prepared,
-    /// What it contributes to the answer of each case.
-    shares: Vec<Share>,
+    /// The cases by number and what it contributes to the answer of each, those first where it contributes something: they
+    /// are the likeliest to notice.
+    shares: Vec<(usize, Share)>,
 }
 
 /// The engine, and the cases as Cedar is asked them; those that never reach a policy are left out.
@@ -118,7 +119,9 @@ impl<'e, 'c> Range<'e, 'c> {
 
     fn aim(&self, policy: &Policy) -> Result<Aim, Diagnostic> {
         let set = alone(policy)?;
-        let shares = self.targets.iter().map(|target| self.share(&set, policy, target)).collect();
+        let shares = self.targets.iter().enumerate().map(|(number, target)| (number, self.share(&set, policy, target)));
+        let mut shares: Vec<(usize, Share)> = shares.collect();
+        shares.sort_by_key(|(_, share)| *share == Share::Nothing);
         Ok(Aim { prepared: Prepared::new(policy)?, shares })
     }
 
@@ -139,8 +142,8 @@ impl<'e, 'c> Range<'e, 'c> {
     /// Whether a case fails with the mutant in the place of the policy. The engine is as before afterwards.
     fn notices(&mut self, aim: &Aim, mutant: &Policy) -> Result<bool, Diagnostic> {
         let (set, prepared) = (alone(mutant)?, Prepared::new(mutant)?);
-        for index in 0..self.targets.len() {
-            let (Some(target), Some(before)) = (self.targets.get(index), aim.shares.get(index)) else { continue };
+        for (number, before) in &aim.shares {
+            let Some(target) = self.targets.get(*number) else { continue };
             if self.share(&set, mutant, target) == *before && !self.asks_more(aim, &prepared, target) {
                 continue;
             }

@@ -81,14 +81,16 @@ impl Literals {
         Some((span, now))
     }
 
-    /// The next action of the same namespace, or the next group for a group; one that the text does not name already.
+    /// Another action for an action, another group for a group: one of those that the text names besides, which is known to
+    /// fit there, or else the next of the same namespace.
     fn other_action(&self, action: &str, text: &str) -> Option<String> {
         let all = [&self.actions, &self.groups].into_iter().find(|all| all.iter().any(|known| known == action))?;
         let at = all.iter().position(|known| known == action)?;
         let kind = |uid: &str| uid.split_once('"').map(|(kind, _)| kind.to_owned());
         let others = all.iter().cycle().skip(at + 1).take(all.len().saturating_sub(1));
-        let mut fresh = others.filter(|other| kind(other) == kind(action) && !text.contains(other.as_str()));
-        fresh.next().cloned()
+        let others: Vec<&String> = others.filter(|other| kind(other) == kind(action)).collect();
+        let named = others.iter().find(|other| text.contains(other.as_str()));
+        named.or(others.first()).map(|other| (*other).clone())
     }
 }
 
