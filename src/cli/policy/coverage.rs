@@ -131,7 +131,7 @@ fn write_human(report: &Report, streams: &mut Streams<'_>) -> io::Result<()> {
     }
     match report.min {
         Some(min) if report.is_low() => {
-            writeln!(streams.err, "error: the coverage is {}, and {min} are asked for", coverage.count())
+            writeln!(streams.err, "error: the coverage is {}, below the {min} of `--min`", coverage.count())
         }
         _ => Ok(()),
     }

@@ -63,7 +63,7 @@ pub(super) fn run(args: &TestArgs, suites: Suites, streams: &mut Streams<'_>) ->
     if args.format == TestFormat::Github {
         for mutant in &hunt.survivors {
             let message = format!("no test notices: {}", told(mutant));
-            finding::write_annotation(streams, Some(&mutant.file), Some(mutant.position), &message)?;
+            finding::write_annotation(streams, "error", Some(&mutant.file), Some(mutant.position), &message)?;
         }
     }
     Ok(if hunt.survivors.is_empty() { Exit::Ok } else { Exit::Negative })
