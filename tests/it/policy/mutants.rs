@@ -12,7 +12,8 @@ use super::Repository;
 fn the_shipped_tests_kill_every_mutant() {
     let ran = Repository::shipped().run(&["test", "--mutants"]);
     assert_eq!(ran.exit, Exit::Ok, "{ran}");
-    assert_snapshot!(ran);
+    assert!(ran.out.contains(" mutants: ") && ran.out.contains(" killed; 0 survived\n"), "{ran}");
+    assert!(!ran.out.contains(" 0 mutants"), "{ran}");
 }
 
 /// The shipped policies with a suite that knows nothing of foreign organizations and admins.
