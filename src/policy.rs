@@ -5,6 +5,8 @@
 //! ```
 
 mod cases;
+mod clause;
+mod coverage;
 mod decide;
 mod declaration;
 mod diagnostic;
@@ -17,9 +19,11 @@ mod limits;
 mod lint;
 mod load;
 mod management;
+mod mutant;
 mod sample;
 mod schema;
 mod shipped;
+mod situation;
 mod size;
 mod slice;
 mod supply;
@@ -27,6 +31,8 @@ mod supply;
 mod tests;
 
 pub use cases::{Asked, Case, CaseResult, Expected, Missing, Outcome, Suite};
+pub use clause::{Anatomy, Piece, PieceKind, Truth};
+pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
@@ -36,4 +42,5 @@ pub use format::format;
 pub use limits::MOST_BYTES;
 pub use lint::lint;
 pub use management::{Action as ManagementAction, Target};
+pub use mutant::{Change, Hunt, Mutant};
 pub use shipped::{SHIPPED, shipped};

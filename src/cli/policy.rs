@@ -1,8 +1,11 @@
 //! `claviger policy …`: what a security team runs at its desk and in CI, without a server and without a network.
 
 mod check;
+mod coverage;
 mod finding;
 mod fmt;
+mod progress;
+mod suites;
 mod test;
 
 use std::{io, path::PathBuf};
@@ -25,7 +28,8 @@ pub struct PolicyArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
-3 no (the server would not load the set, a test fails or none is found, a file is not formatted)";
+3 no (the server would not load the set, a test fails or none is found, a mutant survives,
+coverage is below the bar, a file is not formatted)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -53,8 +57,21 @@ Validates the policies but skips the guards, so that a bad set can be studied.
 
 Examples:
   claviger policy test
-  claviger policy test suspension            only the tests with `suspension` in their names")]
+  claviger policy test suspension            only the tests with `suspension` in their names
+  claviger policy test --mutants             drops clauses, flips effects, widens scopes, negates conditions, changes
+                                             literals: exits with 3 when no test notices one of these mistakes")]
     Test(test::TestArgs),
+    /// Say which policies and clauses the test suites never put to the test
+    #[command(after_help = "\
+A clause is a part of a `when` or `unless` between its `&&`s. It is covered when some case has seen it true and
+another has seen it false; a policy, when it decided some case. Only a case that passes counts, and for a clause only
+one that the scope of its policy matches. Percentages are rounded down: 100 % is everything.
+
+Examples:
+  claviger policy coverage
+  claviger policy coverage --min 100         exits with 3 when something was never shown, and names it
+  claviger policy coverage --html coverage.html")]
+    Coverage(coverage::CoverageArgs),
 }
 
 /// Where the live files lie, and what the server is told about them.
@@ -109,5 +126,12 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
         Command::Check(args) => check::run(&args, streams),
         Command::Fmt(args) => fmt::run(&args, streams),
         Command::Test(args) => test::run(&args, streams),
+        Command::Coverage(args) => coverage::run(&args, streams),
     }
+}
+
+/// A text that may span lines, and hold what moves a terminal's cursor, as one line.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(char::is_control, "\u{fffd}")
 }

@@ -164,12 +164,17 @@ pub(super) fn answer<'e>(engine: &'e Engine, principal: &Principal, question: &Q
 /// What a request is about besides the key and its org.
 fn other_entities(engine: &Engine, question: &Question<'_>) -> Result<Vec<Entity>, String> {
     let mut entities = question.slice.hierarchy.clone();
-    match &question.object {
-        Object::OwnOrg => {}
-        Object::ForeignOrg(uid) => entities.push(engine.shape.foreign_org(uid.clone())?),
-        Object::Bare(uid) => entities.push(Entity::with_uid(uid.clone())),
-    }
+    entities.extend(object_entity(engine, question)?);
     Ok(entities)
+}
+
+/// What a request acts on, when it is not the key's own org.
+pub(super) fn object_entity(engine: &Engine, question: &Question<'_>) -> Result<Option<Entity>, String> {
+    Ok(match &question.object {
+        Object::OwnOrg => None,
+        Object::ForeignOrg(uid) => Some(engine.shape.foreign_org(uid.clone())?),
+        Object::Bare(uid) => Some(Entity::with_uid(uid.clone())),
+    })
 }
 
 fn evaluate<'e>(
@@ -178,14 +183,17 @@ fn evaluate<'e>(
     question: &Question<'_>,
     entities: &Entities,
 ) -> Result<Answer<'e>, String> {
+    Ok(ask(engine, &request(principal, question)?, question.slice, entities))
+}
+
+/// A question as Cedar is asked it.
+pub(super) fn request(principal: &Principal, question: &Question<'_>) -> Result<Request, String> {
     let resource = match &question.object {
         Object::OwnOrg => &principal.org_uid,
         Object::ForeignOrg(uid) | Object::Bare(uid) => uid,
     };
     let (uid, action) = (principal.uid.clone(), question.slice.action.clone());
-    let request =
-        Request::new(uid, action, resource.clone(), question.context.clone(), None).map_err(|error| error.to_string())?;
-    Ok(ask(engine, &request, question.slice, entities))
+    Request::new(uid, action, resource.clone(), question.context.clone(), None).map_err(|error| error.to_string())
 }
 
 pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, slice: &Slice, entities: &Entities) -> Answer<'e> {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{Authorizer, PolicyId, Schema};
+use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema};
 
 use super::{
     decide::{Question, read_context},
@@ -62,6 +62,8 @@ pub struct PolicyInfo {
     pub file: String,
     /// Counted from 1.
     pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -89,6 +91,8 @@ pub struct Engine {
     pub(super) permissions: Vec<PermissionInfo>,
     pub(super) presets: Vec<Preset>,
     pub(super) policies: Vec<PolicyInfo>,
+    /// The policies as they were written, which the slices have parts of: what is studied, never what decides.
+    pub(super) originals: PolicySet,
 }
 
 impl std::fmt::Debug for Engine {

@@ -27,7 +27,8 @@ fn find(files: &PolicyFiles) -> Result<Vec<Diagnostic>, LoadError> {
     let (key, org) = (type_name(KEY)?, type_name(ORG)?);
     let about_orgs = |policy: &Policy| {
         let asked = |action: &&ActionShape| action.for_keys && action.resources.iter().any(|(kind, _)| kind == ORG);
-        is_for(policy, &org) && vocabulary.actions.iter().filter(asked).any(|action| can_match(policy, action, &key))
+        is_for(policy, &org)
+            && vocabulary.actions.iter().filter(asked).any(|action| can_match(policy, &action.uid, &action.groups, &key))
     };
     for policy in parsed.policies() {
         if is_permit(policy) && about_orgs(policy) && !ties_key_to_resource(policy) {
@@ -73,7 +74,9 @@ fn is_reachable(action: &ActionShape, parsed: &Parsed<'_>) -> Result<bool, Diagn
         asked.into_iter().filter(|(asks, _)| *asks).map(|(_, kind)| type_name(kind)).collect::<Result<_, _>>()?;
     let reaches = |policy: &Policy| {
         let resource = action.resources.iter().any(|(_, kind)| is_for(policy, kind));
-        is_permit(policy) && resource && principals.iter().any(|principal| can_match(policy, action, principal))
+        is_permit(policy)
+            && resource
+            && principals.iter().any(|principal| can_match(policy, &action.uid, &action.groups, principal))
     };
     Ok(principals.is_empty() || parsed.policies().any(reaches))
 }

@@ -9,7 +9,7 @@ use std::{
 use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
 
 use super::{
-    diagnostic::{Diagnostic, LoadError, MOST},
+    diagnostic::{Diagnostic, LoadError, MOST, advance},
     engine::{Effect, Engine, Label, PolicyInfo, Settings},
     entities::Shape,
     files::{PolicyFiles, SourceFile, SourceKind},
@@ -89,6 +89,7 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
         admins: slices(ADMIN, |action| action.for_admins)?,
         shape,
         labels: parsed.labels,
+        originals: parsed.set,
         policies: parsed.infos,
         types: vocabulary.types,
         schema: vocabulary.schema,
@@ -149,25 +150,31 @@ impl<'a> Parsed<'a> {
         let number = |policy: &Policy| policy.id().to_string().trim_start_matches("policy").parse().unwrap_or(usize::MAX);
         let mut policies: Vec<&Policy> = set.policies().collect();
         policies.sort_by_cached_key(|policy| number(policy));
-        let (mut offset, mut line) = (0, 1);
+        let (mut offset, mut place) = (0, (1, 1));
         for policy in policies {
             let text = policy.to_string();
             let rest = file.text.get(offset..).unwrap_or_default();
             let skipped = rest.find(&text).and_then(|at| rest.get(..at)).unwrap_or_default();
             offset += skipped.len();
-            line += skipped.matches('\n').count();
-            if let Err(problem) = self.add(file, offset, line, policy) {
+            place = advance(place, skipped);
+            if let Err(problem) = self.add(file, offset, place, policy) {
                 problems.push(problem);
                 if problems.len() > MOST {
                     return;
                 }
             }
             offset += text.len();
-            line += text.matches('\n').count();
+            place = advance(place, &text);
         }
     }
 
-    fn add(&mut self, file: &'a SourceFile, offset: usize, line: usize, policy: &Policy) -> Result<(), Diagnostic> {
+    fn add(
+        &mut self,
+        file: &'a SourceFile,
+        offset: usize,
+        (line, column): (usize, usize),
+        policy: &Policy,
+    ) -> Result<(), Diagnostic> {
         let at = |message: String| Diagnostic::at(file, offset, policy.to_string().len(), message);
         let allowed = |text: &str| text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
         let Some(id) = policy.annotation("id").filter(|id| !id.is_empty() && allowed(id)) else {
@@ -192,7 +199,7 @@ impl<'a> Parsed<'a> {
         let effect = if policy.effect() == CedarEffect::Permit { Effect::Permit } else { Effect::Forbid };
         let annotations: BTreeMap<String, String> =
             policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        self.infos.push(PolicyInfo { id, effect, file: file.path.clone(), line, annotations });
+        self.infos.push(PolicyInfo { id, effect, file: file.path.clone(), line, column, annotations });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::{
     decide::{Answer, ask, into_decision},
     engine::Engine,
     schema::uid,
+    slice::Slice,
 };
 use crate::domain::{
     admin::Role,
@@ -140,7 +141,7 @@ impl Action {
         matches!(self, Self::AdminsCreate | Self::AdminsRevoke)
     }
 
-    const fn fits(self, target: &Target) -> bool {
+    pub(super) const fn fits(self, target: &Target) -> bool {
         match target {
             Target::System => !self.is_about_org() && !self.is_about_admin(),
             Target::Admin(_) => self.is_about_admin(),
@@ -208,13 +209,30 @@ pub(super) fn answer<'e>(
     action: &str,
     target: &Target,
 ) -> Result<Answer<'e>, String> {
-    let slice = engine.admins.get(action).ok_or_else(|| format!("the schema does not declare `{action}` for admins"))?;
+    let slice = find_slice(engine, action)?;
+    let (request, entities) = situation(engine, admin, role, slice, target, &slice.hierarchy)?;
+    Ok(ask(engine, &request, slice, &entities))
+}
+
+pub(super) fn find_slice<'e>(engine: &'e Engine, action: &str) -> Result<&'e Slice, String> {
+    engine.admins.get(action).ok_or_else(|| format!("the schema does not declare `{action}` for admins"))
+}
+
+/// What Cedar is asked about an admin, and what it may look at: these actions, too.
+pub(super) fn situation(
+    engine: &Engine,
+    admin: &str,
+    role: Role,
+    slice: &Slice,
+    target: &Target,
+    actions: &[Entity],
+) -> Result<(Request, Entities), String> {
     let principal = uid(&engine.shape.admin_type, admin);
     let attributes = HashMap::from([("role".to_owned(), RestrictedExpression::new_string(role.as_str().to_owned()))]);
     let entity = Entity::new(principal.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
-    let all = [entity, target.entity(engine)?].into_iter().chain(slice.hierarchy.iter().cloned());
+    let all = [entity, target.entity(engine)?].into_iter().chain(actions.iter().cloned());
     let entities = Entities::from_entities(all, None).map_err(|error| error.to_string())?;
     let request = Request::new(principal, slice.action.clone(), target.uid(engine), target.context()?, None)
         .map_err(|error| error.to_string())?;
-    Ok(ask(engine, &request, slice, &entities))
+    Ok((request, entities))
 }

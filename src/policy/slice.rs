@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicySet, PrincipalConstraint,
-    ResourceConstraint,
+    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicySet, PolicySetError,
+    PrincipalConstraint, ResourceConstraint, Schema,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ use crate::domain::{
 #[derive(Debug)]
 pub(super) struct Slice {
     pub action: EntityUid,
+    /// The groups that the action is in, directly or not.
+    groups: Vec<EntityUid>,
     pub policies: PolicySet,
     /// Resource types by their full names.
     pub resources: Vec<(String, EntityTypeName)>,
@@ -39,7 +41,7 @@ pub(super) struct Slice {
 }
 
 /// A policy, and what slices need of it: read out of it once, not once for each action.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Prepared {
     policy: Policy,
     /// The same policy without the parts of its scope that [`can_match`] has looked at.
@@ -67,7 +69,7 @@ pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic>
 }
 
 impl Prepared {
-    fn new(policy: &Policy) -> Result<Self, Diagnostic> {
+    pub(super) fn new(policy: &Policy) -> Result<Self, Diagnostic> {
         let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
         let json = policy.to_json().map_err(|error| failed(&error))?;
         let mut met = vec!["action"];
@@ -111,7 +113,8 @@ impl Slice {
         let mut slice = PolicySet::new();
         let mut asked = Ancestors::Nobody;
         let mut candidates: Vec<Permission> = action.name.parse().into_iter().collect();
-        for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, action, principal)) {
+        let (uid, groups) = (&action.uid, &action.groups);
+        for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, uid, groups, principal)) {
             asked = asked.max(prepared.asks);
             candidates.extend(prepared.named.iter().cloned());
             slice.add(prepared.on(&action.resources).clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
@@ -119,9 +122,35 @@ impl Slice {
         candidates.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
         candidates.sort();
         candidates.dedup();
-        let hierarchy = hierarchy(asked, action, vocabulary)?;
+        let hierarchy = hierarchy(asked, uid, groups, &vocabulary.schema)?;
         let (resources, context) = (action.resources.clone(), action.context.clone());
-        Ok(Self { action: action.uid.clone(), policies: slice, resources, context, hierarchy, candidates })
+        Ok(Self { action: uid.clone(), groups: groups.clone(), policies: slice, resources, context, hierarchy, candidates })
+    }
+
+    /// Whether a policy can matter for requests of such a principal.
+    pub(super) fn can_hold(&self, policy: &Prepared, principal: &EntityTypeName) -> bool {
+        can_match(&policy.policy, &self.action, &self.groups, principal)
+    }
+
+    /// Puts a policy in the place of the one with its id, as if the set had been loaded with it. What the other one needed
+    /// besides (groups of actions, candidates) stays: it changes no answer.
+    pub(super) fn exchange(&mut self, policy: &Prepared, principal: &EntityTypeName, schema: &Schema) -> Result<(), Diagnostic> {
+        let failed = |error: PolicySetError| Diagnostic::general(error.to_string());
+        let id = policy.policy.id();
+        if self.policies.policy(id).is_some() {
+            self.policies.remove_static(id.clone()).map_err(failed)?;
+        }
+        if !self.can_hold(policy, principal) {
+            return Ok(());
+        }
+        self.policies.add(policy.on(&self.resources).clone()).map_err(failed)?;
+        let hierarchy = hierarchy(policy.asks, &self.action, &self.groups, schema)?;
+        if hierarchy.len() > self.hierarchy.len() {
+            self.hierarchy = hierarchy;
+        }
+        let named = policy.named.iter().filter(|name| !self.candidates.contains(name)).cloned();
+        self.candidates.extend(named.collect::<Vec<_>>());
+        Ok(())
     }
 
     /// What the request acts on: without a resource, the key's own org.
@@ -146,11 +175,11 @@ fn is_action(uid: &EntityUid) -> bool {
 }
 
 /// Keeps a policy iff its action scope is any, names the action, or names one of its groups, and its principal scope can hold.
-pub(super) fn can_match(policy: &Policy, action: &ActionShape, principal: &EntityTypeName) -> bool {
-    let names = |uid: &EntityUid| *uid == action.uid || action.groups.contains(uid);
+pub(super) fn can_match(policy: &Policy, action: &EntityUid, groups: &[EntityUid], principal: &EntityTypeName) -> bool {
+    let names = |uid: &EntityUid| uid == action || groups.contains(uid);
     let action_fits = match policy.action_constraint() {
         ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => uid == action.uid,
+        ActionConstraint::Eq(uid) => uid == *action,
         ActionConstraint::In(uids) => uids.iter().any(names),
     };
     let principal_fits = match policy.principal_constraint() {
@@ -191,13 +220,13 @@ fn asks(expression: &Value) -> Ancestors {
     }
 }
 
-fn hierarchy(asked: Ancestors, action: &ActionShape, vocabulary: &Vocabulary) -> Result<Vec<Entity>, Diagnostic> {
+fn hierarchy(asked: Ancestors, action: &EntityUid, groups: &[EntityUid], schema: &Schema) -> Result<Vec<Entity>, Diagnostic> {
     if asked == Ancestors::Nobody {
         return Ok(Vec::new());
     }
-    let all = vocabulary.schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
+    let all = schema.action_entities().map_err(|error| Diagnostic::general(error.to_string()))?;
     if asked == Ancestors::Every {
         return Ok(all.iter().cloned().collect());
     }
-    Ok(std::iter::once(&action.uid).chain(&action.groups).filter_map(|uid| all.get(uid).cloned()).collect())
+    Ok(std::iter::once(action).chain(groups).filter_map(|uid| all.get(uid).cloned()).collect())
 }

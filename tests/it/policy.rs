@@ -1,9 +1,11 @@
 //! `claviger policy …` and the directories that it reads.
 
 mod check;
+mod coverage;
 mod directories;
 mod fmt;
 mod lint;
+mod mutants;
 mod suites;
 
 use std::{fs, path::Path};

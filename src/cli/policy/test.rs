@@ -1,5 +1,6 @@
 //! `claviger policy test`: runs the suites that lie beside the policies.
 
+mod mutants;
 mod report;
 
 use std::io::{self, Write as _};
@@ -7,20 +8,19 @@ use std::io::{self, Write as _};
 use clap::{Args, ValueEnum};
 
 use self::report::{Run, Tested};
-use super::{
-    DirArgs, Format,
-    finding::{self, Finding},
-};
+use super::{DirArgs, Format, finding, suites::Suites};
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::{Case, Engine, SourceFile, Suite},
-    snapshot::files::{self, ReadError},
+    policy::Case,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
     /// Only tests whose name, file included, holds this text
     filter: Option<String>,
+    /// Make small mistakes in the policies, one after the other, and list those that no test notices
+    #[arg(long)]
+    mutants: bool,
     #[command(flatten)]
     dirs: DirArgs,
     /// How to write the report
@@ -50,53 +50,43 @@ impl TestFormat {
 }
 
 pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let (engine, suites) = match load(args) {
-        Ok(loaded) => loaded,
+    let mut suites = match Suites::load(&args.dirs) {
+        Ok(suites) => suites,
         Err((findings, exit)) => {
             let run = Run { findings, ..Run::default() };
             report(args.format, &run, streams)?;
             return Ok(exit);
         }
     };
-    let run = test(args, &engine, &suites);
-    report(args.format, &run, streams)?;
+    let run = test(args, &mut suites);
     let good = run.findings.is_empty() && run.failed() == 0 && !run.tests.is_empty();
+    if args.mutants && good {
+        return mutants::run(args, suites, streams);
+    }
+    report(args.format, &run, streams)?;
+    if args.mutants {
+        writeln!(streams.err, "error: no mutant was tried: the tests must pass without one")?;
+    }
     Ok(if good { Exit::Ok } else { Exit::Negative })
 }
 
-type Refusal = (Vec<Finding>, Exit);
-
-fn load(args: &TestArgs) -> Result<(Engine, Vec<SourceFile>), Refusal> {
-    let unread = |error: ReadError| (vec![Finding::from(&error)], finding::exit_of(&error));
-    let dirs = args.dirs.dirs();
-    let files = files::read(&dirs).map_err(unread)?;
-    let suites = files::read_tests(&dirs.policies).map_err(unread)?;
-    let engine = Engine::load_without_guards(&files, &args.dirs.settings());
-    Ok((engine.map_err(|error| (finding::of_load(&error), Exit::Negative))?, suites))
+/// Whether the filter lets a case through, by its whole name.
+fn is_wanted(args: &TestArgs, name: &str) -> bool {
+    args.filter.as_ref().is_none_or(|filter| name.contains(filter))
 }
 
-/// Runs what the filter lets through. A suite that cannot be read does not keep the others from running.
-fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile]) -> Run {
-    let mut run = Run::default();
-    let mut wanted: Vec<(&SourceFile, Case)> = Vec::new();
-    for file in suites {
-        match Suite::parse(file).and_then(|suite| suite.cases(engine)) {
-            Ok(cases) => wanted.extend(cases.into_iter().map(|case| (file, case))),
-            Err(error) => {
-                run.unread += 1;
-                run.findings.extend(finding::of_load(&error));
-            }
-        }
-    }
-    let all = wanted.len();
-    let name = |file: &SourceFile, case: &Case| format!("{}: {}", file.path, case.name);
-    wanted.retain(|(file, case)| args.filter.as_ref().is_none_or(|filter| name(file, case).contains(filter)));
-    run.filtered_out = all - wanted.len();
-    run.tests = wanted
-        .iter()
-        .map(|(file, case)| Tested { name: name(file, case), file: file.path.clone(), result: case.run(engine) })
-        .collect();
-    run
+fn full_name(file: &str, case: &Case) -> String {
+    format!("{file}: {}", case.name)
+}
+
+/// Runs what the filter lets through.
+fn test(args: &TestArgs, suites: &mut Suites) -> Run {
+    let named = suites.cases.iter().map(|(file, case)| (full_name(file, case), file, case));
+    let wanted = named.filter(|(name, ..)| is_wanted(args, name));
+    let tests: Vec<Tested> =
+        wanted.map(|(name, file, case)| Tested { name, file: file.clone(), result: case.run(&suites.engine) }).collect();
+    let filtered_out = suites.cases.len() - tests.len();
+    Run { filtered_out, tests, findings: std::mem::take(&mut suites.findings), unread: suites.unread }
 }
 
 fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
