@@ -10,6 +10,7 @@ mod decision;
 mod docs;
 mod envelope;
 mod error;
+mod explain;
 mod fresh;
 mod health;
 mod input;
@@ -34,6 +35,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
+pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation};
 pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};
 pub use state::{App, AppState, Stopping};
@@ -68,6 +70,7 @@ fn management_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(admins::revoke_admin))
         .routes(routes!(policies::list_permissions))
         .routes(routes!(policies::read_policies))
+        .routes(routes!(explain::explain))
         .routes(routes!(replicas::list_replicas))
         .route_layer(from_fn(management::traced))
 }

@@ -28,7 +28,7 @@ use crate::{
     domain::{
         clock::{Timestamp, Uptime},
         id::{KeyId, OrgId},
-        key::{Refusal, Standing},
+        key::Refusal,
         secret::SecretHash,
     },
     policy::Engine,
@@ -133,14 +133,7 @@ impl Snapshot {
     ) -> Result<Found, (Refusal, Option<Found>)> {
         let unknown = (Refusal::Unknown, None);
         let Some(found) = hashes.into_iter().find_map(|hash| self.rows.find(&hash)) else { return Err(unknown) };
-        let standing = Standing {
-            org_deleted: found.org.deleted,
-            key_revoked: found.key.revoked,
-            key_disabled: found.key.disabled,
-            key_expires_at: found.key.expires_at,
-            secret_expires_at: found.secret.expires_at,
-        };
-        match standing.refusal(now) {
+        match found.key.standing(&found.org, found.secret.expires_at).refusal(now) {
             None => Ok(found),
             Some(refusal) => Err((refusal, Some(found))),
         }

@@ -1,7 +1,7 @@
 //! `claviger check`: the decision of `POST /v1/authorize`, from the database and the policy directories or from a server.
 
 mod local;
-mod question;
+pub(super) mod question;
 
 use clap::Args;
 use http::Method;

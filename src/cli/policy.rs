@@ -2,6 +2,7 @@
 
 mod check;
 mod coverage;
+mod explain;
 mod finding;
 mod fmt;
 mod progress;
@@ -61,6 +62,16 @@ Examples:
   claviger policy test --mutants             drops clauses, flips effects, widens scopes, negates conditions, changes
                                              literals: exits with 3 when no test notices one of these mistakes")]
     Test(test::TestArgs),
+    /// Say why a key would be allowed something or denied it: each policy, each part of its scope and each clause
+    #[command(after_help = "\
+The key is described by flags and need not exist; `POST /v1/explain` says the same of keys that do.
+Validates the policies but skips the guards, so that a bad set can be studied. Exit codes: 0 allowed, 3 denied.
+
+Examples:
+  claviger policy explain scan:create --permission read-only
+  claviger policy explain jobs:read --permission all --suspended
+  claviger policy explain jobs:read --permission all --resource 'Org::\"another\"' --format json")]
+    Explain(explain::ExplainArgs),
     /// Say which policies and clauses the test suites never put to the test
     #[command(after_help = "\
 A clause is a part of a `when` or `unless` between its `&&`s. It is covered when some case has seen it true and
@@ -127,6 +138,7 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
         Command::Fmt(args) => fmt::run(&args, streams),
         Command::Test(args) => test::run(&args, streams),
         Command::Coverage(args) => coverage::run(&args, streams),
+        Command::Explain(args) => explain::run(&args, streams),
     }
 }
 

@@ -91,6 +91,27 @@ impl Decision {
         }
     }
 
+    /// What a denial says to the caller.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        match &self.verdict {
+            Verdict::Allow => None,
+            Verdict::Forbidden { message, .. } => Some(message.to_string()),
+            Verdict::NotPermitted { missing: Some(missing) } => Some(format!("the key lacks the permission `{missing}`")),
+            Verdict::NotPermitted { missing: None } => Some("no policy permits this request".to_owned()),
+            Verdict::PolicyError { .. } => Some("a policy could not be evaluated".to_owned()),
+        }
+    }
+
+    /// The permission that would have made the difference, when exactly one would.
+    #[must_use]
+    pub const fn missing(&self) -> Option<&Permission> {
+        match &self.verdict {
+            Verdict::NotPermitted { missing } => missing.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The error code that a denial carries.
     #[must_use]
     pub fn code(&self) -> Option<&str> {

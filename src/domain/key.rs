@@ -151,6 +151,21 @@ impl Refusal {
             Self::SecretExpired => "secret_expired",
         }
     }
+
+    /// Why such a credential never reaches the policies, for those who may know.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Missing => "no key is sent",
+            Self::Malformed => "what is sent is no key",
+            Self::Unknown => "there is no such key",
+            Self::OrgDeleted => "the key's organization is deleted",
+            Self::KeyRevoked => "the key is revoked",
+            Self::KeyDisabled => "the key is disabled",
+            Self::KeyExpired => "the key has expired",
+            Self::SecretExpired => "the secret has expired",
+        }
+    }
 }
 
 impl Standing {

@@ -176,6 +176,15 @@ impl Fields {
         Ok(self.object(name)?.map(|fields| fields.map))
     }
 
+    /// An optional `true` or `false`.
+    pub(super) fn truth(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.map.remove(name) {
+            None => Ok(None),
+            Some(Value::Bool(truth)) => Ok(Some(truth)),
+            Some(_) => Err(wrong_type(&self.path_of(name), "`true` or `false`")),
+        }
+    }
+
     /// An optional list.
     pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, ApiError> {
         match self.map.remove(name) {

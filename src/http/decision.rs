@@ -118,13 +118,6 @@ impl<'a> DecisionBody<'a> {
 /// The error of a decision that is no allow.
 pub(super) fn denial(decision: &Decision, fields: Map<String, Value>) -> ApiError {
     let code = decision.code().unwrap_or("PERMISSION_DENIED").into();
-    let (message, missing): (Box<str>, _) = match &decision.verdict {
-        Verdict::Forbidden { message, .. } => (message.as_ref().into(), None),
-        Verdict::NotPermitted { missing: Some(missing) } => {
-            (format!("the key lacks the permission `{missing}`").into(), Some(missing.clone()))
-        }
-        Verdict::PolicyError { .. } => ("a policy could not be evaluated".into(), None),
-        Verdict::Allow | Verdict::NotPermitted { missing: None } => ("no policy permits this request".into(), None),
-    };
-    ApiError::Denied(Box::new(Denial { code, message, missing, fields }))
+    let message = decision.sentence().unwrap_or_default().into();
+    ApiError::Denied(Box::new(Denial { code, message, missing: decision.missing().cloned(), fields }))
 }

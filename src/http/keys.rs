@@ -102,7 +102,7 @@ impl CreateKey {
 }
 
 /// `permissions`: names that the schema has, presets expanded.
-fn read_permissions(call: &Call, fields: &mut Fields) -> Result<Option<Permissions>, ApiError> {
+pub(super) fn read_permissions(call: &Call, fields: &mut Fields) -> Result<Option<Permissions>, ApiError> {
     let Some(names) = fields.texts("permissions")? else { return Ok(None) };
     let snapshot = call.app.keeper.current();
     let engine = &snapshot.policies().engine;

@@ -2,13 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema};
 
 use super::{
+    clause::Anatomy,
     decide::{Question, read_context},
+    diagnostic::LoadError,
     entities::{Facts, Principal, Shape},
     management::{self, Target},
     sample::Types,
@@ -93,6 +95,8 @@ pub struct Engine {
     pub(super) policies: Vec<PolicyInfo>,
     /// The policies as they were written, which the slices have parts of: what is studied, never what decides.
     pub(super) originals: PolicySet,
+    /// The same taken apart, once somebody asked why.
+    pub(super) anatomies: OnceLock<Result<Vec<Anatomy>, LoadError>>,
 }
 
 impl std::fmt::Debug for Engine {

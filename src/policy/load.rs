@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
@@ -90,6 +90,7 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
         shape,
         labels: parsed.labels,
         originals: parsed.set,
+        anatomies: OnceLock::new(),
         policies: parsed.infos,
         types: vocabulary.types,
         schema: vocabulary.schema,

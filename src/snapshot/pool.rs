@@ -20,7 +20,7 @@ use crate::{
         clock::Timestamp,
         id::{KeyId, SecretId},
     },
-    policy::{Facts, Principal},
+    policy::Principal,
 };
 
 /// About 5 KB an entry: 80 MB at most.
@@ -52,16 +52,7 @@ impl Deref for Caller {
 impl Caller {
     fn new(found: &Found, policies: &Arc<Policies>) -> Self {
         let (key, org) = (&found.key, &found.org);
-        let facts = Facts {
-            key: key.id,
-            org: org.id,
-            org_name: org.name.clone(),
-            org_suspended: org.suspended,
-            environment: key.environment,
-            permissions: key.permissions.clone(),
-            created_at: key.created_at,
-            expires_at: key.expires_at,
-        };
+        let facts = key.facts(org);
         let raw =
             |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self {

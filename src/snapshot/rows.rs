@@ -13,10 +13,11 @@ use crate::{
     domain::{
         clock::Timestamp,
         id::{KeyId, OrgId, SecretId},
-        key::Environment,
+        key::{Environment, Refusal, Standing},
         permission::Permission,
         secret::SecretHash,
     },
+    policy::Facts,
     store::{Fact, KeyFacts, OrgFacts, SecretFacts},
 };
 
@@ -198,6 +199,37 @@ impl Rows {
 }
 
 impl KeyRow {
+    /// What the policies are told about the key.
+    #[must_use]
+    pub fn facts(&self, org: &OrgRow) -> Facts {
+        Facts {
+            key: self.id,
+            org: org.id,
+            org_name: org.name.clone(),
+            org_suspended: org.suspended,
+            environment: self.environment,
+            permissions: self.permissions.clone(),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        }
+    }
+
+    /// Why the key opens nothing at `now`, whichever of its secrets is sent.
+    #[must_use]
+    pub fn refusal(&self, org: &OrgRow, now: Timestamp) -> Option<Refusal> {
+        self.standing(org, None).refusal(now)
+    }
+
+    pub(super) fn standing(&self, org: &OrgRow, secret_expires_at: Option<Timestamp>) -> Standing {
+        Standing {
+            org_deleted: org.deleted,
+            key_revoked: self.revoked,
+            key_disabled: self.disabled,
+            key_expires_at: self.expires_at,
+            secret_expires_at,
+        }
+    }
+
     /// The secret of this hash. SecretHash's equality is constant-time.
     fn secret(&self, hash: &SecretHash) -> Option<SecretRow> {
         self.secrets.iter().find(|secret| secret.hash == *hash).copied()

@@ -10,10 +10,13 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{cli::failure::Failure, domain::redact::redact};
+use crate::{
+    cli::failure::Failure,
+    domain::{decision, redact::redact},
+};
 
 #[derive(Debug, Args)]
-pub(super) struct QuestionArgs {
+pub(in crate::cli) struct QuestionArgs {
     /// A permission
     action: String,
     /// What is acted on, as Cedar writes it: Type::"id" [default: the key's own organization]
@@ -26,7 +29,7 @@ pub(super) struct QuestionArgs {
 
 /// A body of `POST /v1/authorize`. The context stays as it was written, so that the API judges it and not this command.
 #[derive(Debug, Serialize)]
-pub(super) struct Question {
+pub(in crate::cli) struct Question {
     action: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<Resource>,
@@ -47,7 +50,7 @@ impl QuestionArgs {
     }
 
     /// Reads the flags, and the context from where they say.
-    pub(super) fn read(&self) -> Result<Question, Failure> {
+    pub(in crate::cli) fn read(&self) -> Result<Question, Failure> {
         let resource = self.resource.as_deref().map(|text| {
             parse_resource(text).ok_or_else(|| {
                 Failure::usage(format!("`{}` is no resource; write it as `Org::\"org_…\"`, quoted for the shell", redact(text)))
@@ -67,6 +70,19 @@ impl QuestionArgs {
         let text = read.map_err(|error| Failure::usage(format!("the context `{}` cannot be read: {error}", path.display())))?;
         let context = serde_json::from_str(&text);
         context.map(Some).map_err(|error| Failure::usage(format!("the context `{}` is no JSON: {error}", path.display())))
+    }
+}
+
+impl Question {
+    /// The same for the engine.
+    ///
+    /// # Errors
+    /// A context that is no JSON object.
+    pub(in crate::cli) fn into_request(self) -> Result<decision::Request, Failure> {
+        let context = self.context.map(|context| serde_json::from_str(context.get())).transpose();
+        let context = context.map_err(|error| Failure::usage(format!("the context is no JSON object: {error}")))?;
+        let resource = self.resource.map(|Resource { r#type: kind, id }| decision::Resource { kind, id });
+        Ok(decision::Request { action: self.action, resource, context: context.unwrap_or_default() })
     }
 }
 

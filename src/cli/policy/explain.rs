@@ -1,0 +1,179 @@
+//! `claviger policy explain`: why a key would be allowed something or denied it.
+
+use std::io::{self, Write as _};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    DirArgs, Format,
+    finding::{self, Finding},
+};
+use crate::{
+    cli::{check::question::QuestionArgs, exit::Exit, failure::Failure, streams::Streams},
+    domain::{
+        clock::{Clock, Timestamp},
+        key::{Environment, Refusal},
+        permission::Permissions,
+    },
+    http::{ExplanationView, PartExplanation, PolicyExplanation},
+    policy::{Engine, WhatIf},
+    snapshot::files,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    question: QuestionArgs,
+    /// A permission or preset of the key, or `all`; may be repeated [default: none]
+    #[arg(long, value_name = "PERMISSION")]
+    permission: Vec<String>,
+    /// The key's environment: live or test
+    #[arg(long, value_name = "ENVIRONMENT", default_value = "live")]
+    environment: Environment,
+    /// The key's organization is suspended
+    #[arg(long)]
+    suspended: bool,
+    /// When the key was made, as RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    created_at: Option<Timestamp>,
+    /// When the key expires, as RFC 3339 [default: never]
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<Timestamp>,
+    /// The moment of the request, as RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+    #[command(flatten)]
+    dirs: DirArgs,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Human)]
+    format: ExplainFormat,
+}
+
+/// How an explanation is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExplainFormat {
+    /// A line for each part of each policy
+    Human,
+    /// The JSON document that `POST /v1/explain` answers
+    Json,
+}
+
+pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
+    let files = match files::read(&args.dirs.dirs()) {
+        Ok(files) => files,
+        Err(error) => {
+            finding::write_all(&[Finding::from(&error)], Format::Human, streams)?;
+            return Ok(finding::exit_of(&error));
+        }
+    };
+    let engine = match Engine::load_without_guards(&files, &args.dirs.settings()) {
+        Ok(engine) => engine,
+        Err(error) => {
+            finding::write_all(&finding::of_load(&error), Format::Human, streams)?;
+            return Ok(Exit::Negative);
+        }
+    };
+    match explain(args, &engine) {
+        Ok(view) => {
+            match args.format {
+                ExplainFormat::Human => write_human(&view, streams)?,
+                ExplainFormat::Json => finding::write_json(streams, &view)?,
+            }
+            Ok(if view.decision == "allow" { Exit::Ok } else { Exit::Negative })
+        }
+        Err(failure) => {
+            writeln!(streams.err, "{failure}")?;
+            Ok(failure.exit)
+        }
+    }
+}
+
+fn explain(args: &ExplainArgs, engine: &Engine) -> Result<ExplanationView, Failure> {
+    let request = args.question.read()?.into_request()?;
+    let now = args.now.unwrap_or_else(|| Clock::System.now());
+    let key = WhatIf {
+        permissions: permissions(args, engine)?,
+        environment: args.environment,
+        created_at: args.created_at,
+        expires_at: args.expires_at,
+        org_name: String::new(),
+        org_suspended: args.suspended,
+    };
+    let expired = args.expires_at.is_some_and(|end| now >= end);
+    let refusal = expired.then_some(Refusal::KeyExpired);
+    ExplanationView::make(engine, key.facts(now), refusal, &request, now).map_err(Failure::usage)
+}
+
+fn permissions(args: &ExplainArgs, engine: &Engine) -> Result<Permissions, Failure> {
+    if args.permission.iter().any(|name| name == "all") {
+        return Ok(engine.permissions().iter().map(|info| info.name.clone()).collect());
+    }
+    engine.expand(args.permission.iter().map(String::as_str)).map_err(|unknown| {
+        let permissions = engine.permissions().iter().map(|info| info.name.as_str());
+        let known: Vec<&str> = permissions.chain(engine.presets().iter().map(|preset| preset.name.as_str())).collect();
+        let unknown = unknown.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        Failure::usage(format!("{unknown}: no permission or preset of the schema; it has {}", known.join(", ")))
+    })
+}
+
+fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<()> {
+    let decision = streams.out.verdict(view.decision == "allow", view.decision);
+    match (&view.code, &view.message) {
+        (Some(code), Some(message)) => writeln!(streams.out, "{decision}: {code}: {message}")?,
+        _ => writeln!(streams.out, "{decision}: by {}", view.policies.join(", "))?,
+    }
+    for policy in view.explanation.iter().filter(|policy| policy.is_about) {
+        writeln!(streams.out)?;
+        write_policy(policy, streams)?;
+    }
+    let others: Vec<_> = view.explanation.iter().filter(|policy| !policy.is_about).collect();
+    if !others.is_empty() {
+        writeln!(streams.out, "\nnot about this request:")?;
+    }
+    for policy in others {
+        let why = policy.parts.iter().take(3).find(|part| !part.holds).map(|part| super::one_line(&part.text));
+        writeln!(streams.out, "  {}  {}", policy.id, why.unwrap_or_default())?;
+    }
+    if !view.nearest.is_empty() {
+        writeln!(streams.out, "\nwhat keeps the nearest permits from holding:")?;
+    }
+    for miss in &view.nearest {
+        writeln!(
+            streams.out,
+            "  {}: {}",
+            miss.policy,
+            miss.changes.iter().map(|change| super::one_line(change)).collect::<Vec<_>>().join("; ")
+        )?;
+    }
+    Ok(())
+}
+
+fn write_policy(policy: &PolicyExplanation, streams: &mut Streams<'_>) -> io::Result<()> {
+    let mark = mark(policy.value == "true", policy.error.is_some(), streams);
+    let holds = if policy.value == "true" { "holds" } else { "does not hold" };
+    writeln!(streams.out, "{mark} {}  {}, {holds}  {}:{}", policy.id, policy.effect, policy.file, policy.line)?;
+    policy.parts.iter().try_for_each(|part| write_part(part, streams))
+}
+
+fn write_part(part: &PartExplanation, streams: &mut Streams<'_>) -> io::Result<()> {
+    let mark = mark(part.holds, part.error.is_some(), streams);
+    let text = super::one_line(&part.text);
+    // A scope says itself what it is about.
+    let kind = if matches!(part.kind, "when" | "unless") { format!("{} ", part.kind) } else { String::new() };
+    let error = part.error.as_ref().map(|error| format!("  {}", super::one_line(error))).unwrap_or_default();
+    writeln!(streams.out, "    {mark} {kind}{text}{error}")
+}
+
+/// ✓ for what holds, ✗ for what does not, ! for what cannot be evaluated.
+fn mark(holds: bool, failed: bool, streams: &Streams<'_>) -> String {
+    streams.out.verdict(
+        holds,
+        if failed {
+            "!"
+        } else if holds {
+            "✓"
+        } else {
+            "✗"
+        },
+    )
+}

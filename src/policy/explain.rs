@@ -1,0 +1,245 @@
+//! Why a request is decided as it is: every policy, each part of its scope and each clause alone, and what would have to be
+//! different where no policy permits it.
+
+use std::sync::Arc;
+
+use cedar_policy::{AuthorizationError, PolicyId, PolicySet};
+
+use super::{
+    cases::Asked,
+    clause::{Anatomy, Piece, PieceKind, Truth},
+    engine::{Effect, Engine, PolicyInfo},
+    entities::Facts,
+    load::{STACK, on_stack},
+    schema::ORG,
+    situation::{Situation, Situations},
+    slice::Slice,
+};
+use crate::domain::{
+    clock::Timestamp,
+    decision::{BadRequest, Decision, Request, Verdict},
+    id::{KeyId, OrgId},
+    key::Environment,
+    permission::Permissions,
+};
+
+/// A decision and what made it.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    pub decision: Decision,
+    /// Every policy of the set, in the order of files and lines; none where Cedar was never asked.
+    pub policies: Vec<ExplainedPolicy>,
+    /// Where no policy permits the request: the permits with the fewest parts that do not hold.
+    pub nearest: Vec<NearMiss>,
+}
+
+/// One policy, for one request.
+#[derive(Debug, Clone)]
+pub struct ExplainedPolicy {
+    pub info: PolicyInfo,
+    /// Whether the policy as a whole holds.
+    pub holds: Truth,
+    /// Principal, action, resource, then the clauses in the order of the text.
+    pub parts: Vec<ExplainedPart>,
+}
+
+/// A part of a scope or a clause, looked at alone.
+#[derive(Debug, Clone)]
+pub struct ExplainedPart {
+    pub kind: PieceKind,
+    /// As it stands in the file.
+    pub text: String,
+    /// Line and column, counted from 1.
+    pub position: (usize, usize),
+    /// What it is worth. A clause of an `unless` lets its policy hold when it is false.
+    pub truth: Truth,
+}
+
+/// A permit that would have held, had these been different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NearMiss {
+    pub policy: Arc<str>,
+    /// A sentence for each part that does not hold.
+    pub changes: Vec<String>,
+}
+
+/// A key that need not exist.
+#[derive(Debug, Clone)]
+pub struct WhatIf {
+    pub permissions: Permissions,
+    pub environment: Environment,
+    /// `None`: at the moment of the request.
+    pub created_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub org_name: String,
+    pub org_suspended: bool,
+}
+
+impl WhatIf {
+    /// What the server would know about such a key.
+    #[must_use]
+    pub fn facts(self, now: Timestamp) -> Facts {
+        Facts {
+            key: KeyId::NIL,
+            org: OrgId::NIL,
+            org_name: self.org_name.into(),
+            org_suspended: self.org_suspended,
+            environment: self.environment,
+            permissions: self.permissions.into_iter().collect(),
+            created_at: self.created_at.unwrap_or(now),
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// Permits that are named as near misses: whoever has to read more reads none.
+const MOST_NEAR: usize = 3;
+
+impl ExplainedPart {
+    /// Whether the policy may hold as far as this part goes.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.truth == if self.kind == PieceKind::Unless { Truth::False } else { Truth::True }
+    }
+}
+
+impl ExplainedPolicy {
+    /// Whether the request is one that the policy is about.
+    #[must_use]
+    pub fn is_about(&self) -> bool {
+        self.parts.iter().take(3).all(ExplainedPart::holds)
+    }
+}
+
+impl Engine {
+    /// Decides a request as the server does, and looks at every policy and every part of it.
+    ///
+    /// # Errors
+    /// As [`Engine::read`].
+    pub fn explain(&self, facts: Facts, request: &Request, now: Timestamp) -> Result<Explanation, BadRequest> {
+        let principal = self.principal(facts);
+        let decision = self.decide(&principal, &self.read(request, &principal, now)?);
+        // Taking policies apart needs the parser's stack.
+        let explained =
+            on_stack(STACK, || explain(self, principal.facts(), request, now)).unwrap_or_else(|error| Err(error.to_string()));
+        let (policies, nearest) = match explained {
+            Ok(explained) => explained,
+            Err(detail) => return Ok(unexplained(detail)),
+        };
+        let nearest = if matches!(decision.verdict, Verdict::NotPermitted { .. }) { nearest } else { Vec::new() };
+        Ok(Explanation { decision, policies, nearest })
+    }
+}
+
+/// What cannot be looked at is not said to be allowed.
+fn unexplained(detail: String) -> Explanation {
+    let decision = Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
+    Explanation { decision, policies: Vec::new(), nearest: Vec::new() }
+}
+
+fn explain(
+    engine: &Engine,
+    facts: &Facts,
+    request: &Request,
+    now: Timestamp,
+) -> Result<(Vec<ExplainedPolicy>, Vec<NearMiss>), String> {
+    let situations = Situations::new(engine).map_err(|error| error.to_string())?;
+    let situation =
+        |facts: &Facts, request: &Request| situations.of(&Asked::Key { facts: facts.clone(), request: request.clone(), now });
+    let here = situation(facts, request)?;
+    let anatomies = engine.anatomies.get_or_init(|| engine.dissect()).as_ref().map_err(ToString::to_string)?;
+    let policies = anatomies.iter().map(|anatomy| look(engine, anatomy, &here)).collect::<Result<Vec<_>, _>>()?;
+    let mut elsewhere = Vec::new();
+    for (sentence, facts, request) in alternatives(facts, request, here.slice) {
+        elsewhere.push((sentence, situation(&facts, &request)?));
+    }
+    let nearest = nearest(engine, anatomies, &policies, &elsewhere);
+    Ok((policies, nearest))
+}
+
+fn look(engine: &Engine, anatomy: &Anatomy, situation: &Situation<'_>) -> Result<ExplainedPolicy, String> {
+    let policy = engine.originals.policy(&PolicyId::new(&anatomy.info.id)).ok_or("a policy is not in its set")?;
+    let alone = PolicySet::from_policies([policy.clone()]).map_err(|error| error.to_string())?;
+    let response = engine.authorizer.is_authorized(&situation.request, &alone, &situation.entities);
+    let holds = match response.diagnostics().errors().next() {
+        Some(AuthorizationError::PolicyEvaluationError(error)) => Truth::Error(error.inner().to_string()),
+        None if response.diagnostics().reason().next().is_some() => Truth::True,
+        None => Truth::False,
+    };
+    let part = |piece: &Piece| ExplainedPart {
+        kind: piece.kind,
+        text: piece.text.clone(),
+        position: piece.position,
+        truth: piece.ask(&engine.authorizer, &situation.request, &situation.entities),
+    };
+    Ok(ExplainedPolicy { info: anatomy.info.clone(), holds, parts: pieces(anatomy).map(part).collect() })
+}
+
+fn pieces(anatomy: &Anatomy) -> impl Iterator<Item = &Piece> {
+    anatomy.scope.iter().chain(&anatomy.clauses)
+}
+
+/// The same question with one thing different, and what is said where that makes the difference.
+fn alternatives(facts: &Facts, request: &Request, slice: &Slice) -> Vec<(String, Facts, Request)> {
+    let mut all = Vec::new();
+    for permission in slice.candidates.iter().filter(|name| !facts.permissions.contains(name)) {
+        let permissions = facts.permissions.iter().chain([permission]).cloned().collect();
+        let sentence = format!("the key lacks the permission `{permission}`");
+        all.push((sentence, Facts { permissions, ..facts.clone() }, request.clone()));
+    }
+    if request.resource.as_ref().is_some_and(|resource| resource.kind == ORG) {
+        let sentence = "the resource is not the key's own organization".to_owned();
+        all.push((sentence, facts.clone(), Request { resource: None, ..request.clone() }));
+    }
+    if facts.org_suspended {
+        let sentence = "the key's organization is suspended".to_owned();
+        all.push((sentence, Facts { org_suspended: false, ..facts.clone() }, request.clone()));
+    }
+    let other = if facts.environment == Environment::Live { Environment::Test } else { Environment::Live };
+    let sentence = format!("the key's environment is `{}`, not `{}`", facts.environment.as_str(), other.as_str());
+    all.push((sentence, Facts { environment: other, ..facts.clone() }, request.clone()));
+    all
+}
+
+/// The permits that the fewest parts keep from holding. One about other callers is not near, whatever else holds.
+fn nearest(
+    engine: &Engine,
+    anatomies: &[Anatomy],
+    policies: &[ExplainedPolicy],
+    elsewhere: &[(String, Situation<'_>)],
+) -> Vec<NearMiss> {
+    let mut misses: Vec<(usize, NearMiss)> = Vec::new();
+    for (anatomy, policy) in anatomies.iter().zip(policies) {
+        let is_for_caller = policy.parts.first().is_some_and(ExplainedPart::holds);
+        if policy.info.effect == Effect::Forbid || !is_for_caller || policy.holds == Truth::True {
+            continue;
+        }
+        let failing = pieces(anatomy).zip(&policy.parts).filter(|(_, part)| !part.holds());
+        let changes: Vec<String> = failing.map(|(piece, part)| change(engine, piece, part, elsewhere)).collect();
+        // A clause is nearer than an action or a resource that the policy is not about.
+        let distance = changes.len() + if policy.is_about() { 0 } else { policy.parts.len() };
+        misses.push((distance, NearMiss { policy: policy.info.id.clone(), changes }));
+    }
+    let nearest = misses.iter().map(|(distance, _)| *distance).min();
+    misses.into_iter().filter(|(distance, _)| Some(*distance) == nearest).map(|(_, miss)| miss).take(MOST_NEAR).collect()
+}
+
+/// What would have to be different for this part to hold.
+fn change(engine: &Engine, piece: &Piece, part: &ExplainedPart, elsewhere: &[(String, Situation<'_>)]) -> String {
+    let would_hold = |situation: &Situation<'_>| {
+        let truth = piece.ask(&engine.authorizer, &situation.request, &situation.entities);
+        ExplainedPart { truth, ..part.clone() }.holds()
+    };
+    let sentences: Vec<&str> =
+        elsewhere.iter().filter(|(_, situation)| would_hold(situation)).map(|(sentence, _)| sentence.as_str()).collect();
+    if !sentences.is_empty() {
+        return sentences.join(", or ");
+    }
+    let text = &part.text;
+    match (&part.truth, part.kind) {
+        (Truth::Error(error), _) => format!("`{text}` cannot be evaluated: {error}"),
+        (_, PieceKind::When) => format!("`{text}` is false"),
+        (_, PieceKind::Unless) => format!("`{text}` is true, under an `unless`"),
+        (_, scope) => format!("the {} does not match `{text}`", scope.as_str()),
+    }
+}
