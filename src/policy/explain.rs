@@ -232,10 +232,10 @@ fn change(engine: &Engine, piece: &Piece, part: &ExplainedPart, elsewhere: &[(St
     };
     let sentences: Vec<&str> =
         elsewhere.iter().filter(|(_, situation)| would_hold(situation)).map(|(sentence, _)| sentence.as_str()).collect();
-    if !sentences.is_empty() {
-        return sentences.join(", or ");
-    }
     let text = &part.text;
+    if !sentences.is_empty() {
+        return format!("{} (`{text}`)", sentences.join(", or "));
+    }
     match (&part.truth, part.kind) {
         (Truth::Error(error), _) => format!("`{text}` cannot be evaluated: {error}"),
         (_, PieceKind::When) => format!("`{text}` is false"),

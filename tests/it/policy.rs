@@ -3,6 +3,7 @@
 mod check;
 mod coverage;
 mod directories;
+mod explain;
 mod fmt;
 mod lint;
 mod mutants;

@@ -8,6 +8,7 @@ mod docs;
 mod envelope;
 mod errors;
 mod expiry;
+mod explain;
 mod fresh;
 mod health;
 mod idempotency;

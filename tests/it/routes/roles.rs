@@ -39,6 +39,7 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
     ("revoke_admin", Role::Auditor, [true, true, false]),
     ("list_permissions", Role::Auditor, [true, true, true]),
     ("read_policies", Role::Auditor, [true, true, true]),
+    ("explain", Role::Auditor, [true, true, true]),
     ("list_replicas", Role::Auditor, [true, true, true]),
 ];
 
@@ -65,6 +66,7 @@ fn body(operation: &str, about: Role, unique: usize) -> Value {
         "update_org" | "update_key" => json!({ "name": "renamed" }),
         "suspend_org" | "unsuspend_org" => json!({ "reason": "r" }),
         "create_key" => json!({ "name": "n", "environment": "live", "permissions": [] }),
+        "explain" => json!({ "action": "jobs:read", "key": { "permissions": [] } }),
         "create_admin" => json!({ "name": "n", "role": about.as_str() }),
         _ => json!(null),
     }
