@@ -133,12 +133,7 @@ impl Server {
         fs::copy(dir.join("claviger.db"), &database).expect("the database is copied");
         let mut command = Command::new("taskset");
         command.args(["-c", "0", env!("CARGO_BIN_EXE_claviger"), "serve", "--listen", "127.0.0.1:0", "--database"]);
-        command
-            .arg(format!("sqlite:{}", database.display()))
-            .arg("--policies")
-            .arg(policies)
-            .arg("--schema")
-            .arg(schema);
+        command.arg(format!("sqlite:{}", database.display())).arg("--policies").arg(policies).arg("--schema").arg(schema);
         command.env("CLAVIGER_LOG__DECISIONS", "false").env("CLAVIGER_LOG__LEVEL", "warn");
         Self::start(&format!("claviger, every decision fresh, {count} policies"), &mut command)
     }

@@ -126,7 +126,7 @@ pub struct PartExplanation {
     /// `true`, `false` or `error`
     pub value: &'static str,
     pub error: Option<String>,
-    /// Whether the policy may hold as far as this part goes; a clause of an `unless` must be false for that.
+    /// Whether the policy may hold as far as this part goes. An `unless` is out of the way when one of its clauses is false.
     pub holds: bool,
 }
 
@@ -257,10 +257,9 @@ impl From<ExplainedPolicy> for PolicyExplanation {
 
 impl From<ExplainedPart> for PartExplanation {
     fn from(part: ExplainedPart) -> Self {
-        let holds = part.holds();
         let (value, error) = told(part.truth);
         let (line, column) = part.position;
-        Self { kind: part.kind.as_str(), text: part.text, line, column, value, error, holds }
+        Self { kind: part.kind.as_str(), text: part.text, line, column, value, error, holds: part.holds }
     }
 }
 

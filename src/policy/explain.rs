@@ -51,8 +51,10 @@ pub struct ExplainedPart {
     pub text: String,
     /// Line and column, counted from 1.
     pub position: (usize, usize),
-    /// What it is worth. A clause of an `unless` lets its policy hold when it is false.
+    /// What it is worth.
     pub truth: Truth,
+    /// Whether the policy may hold as far as this part goes. An `unless` is out of the way when one of its clauses is false.
+    pub holds: bool,
 }
 
 /// A permit that would have held, had these been different.
@@ -95,19 +97,11 @@ impl WhatIf {
 /// Permits that are named as near misses: whoever has to read more reads none.
 const MOST_NEAR: usize = 3;
 
-impl ExplainedPart {
-    /// Whether the policy may hold as far as this part goes.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.truth == if self.kind == PieceKind::Unless { Truth::False } else { Truth::True }
-    }
-}
-
 impl ExplainedPolicy {
     /// Whether the request is one that the policy is about.
     #[must_use]
     pub fn is_about(&self) -> bool {
-        self.parts.iter().take(3).all(ExplainedPart::holds)
+        self.parts.iter().take(3).all(|part| part.holds)
     }
 }
 
@@ -166,11 +160,19 @@ fn look(engine: &Engine, anatomy: &Anatomy, situation: &Situation<'_>) -> Result
         None if response.diagnostics().reason().next().is_some() => Truth::True,
         None => Truth::False,
     };
+    let truth = |piece: &Piece| piece.ask(&engine.authorizer, &situation.request, &situation.entities);
+    let is_beside = |piece: &Piece, other: &&Piece| other.kind == piece.kind && other.condition == piece.condition;
     let part = |piece: &Piece| ExplainedPart {
         kind: piece.kind,
         text: piece.text.clone(),
         position: piece.position,
-        truth: piece.ask(&engine.authorizer, &situation.request, &situation.entities),
+        truth: truth(piece),
+        holds: match piece.kind {
+            PieceKind::Unless => {
+                anatomy.clauses.iter().filter(|other| is_beside(piece, other)).any(|other| truth(other) == Truth::False)
+            }
+            _ => truth(piece) == Truth::True,
+        },
     };
     Ok(ExplainedPolicy { info: anatomy.info.clone(), holds, parts: pieces(anatomy).map(part).collect() })
 }
@@ -210,12 +212,15 @@ fn nearest(
 ) -> Vec<NearMiss> {
     let mut misses: Vec<(usize, NearMiss)> = Vec::new();
     for (anatomy, policy) in anatomies.iter().zip(policies) {
-        let is_for_caller = policy.parts.first().is_some_and(ExplainedPart::holds);
+        let is_for_caller = policy.parts.first().is_some_and(|part| part.holds);
         if policy.info.effect == Effect::Forbid || !is_for_caller || policy.holds == Truth::True {
             continue;
         }
-        let failing = pieces(anatomy).zip(&policy.parts).filter(|(_, part)| !part.holds());
-        let changes: Vec<String> = failing.map(|(piece, part)| change(engine, piece, part, elsewhere)).collect();
+        let failing: Vec<_> = pieces(anatomy).zip(&policy.parts).filter(|(_, part)| !part.holds).collect();
+        // The clauses of an `unless` stand in the way together: one change does.
+        let groups =
+            failing.chunk_by(|(a, _), (b, _)| (a.kind, a.condition) == (b.kind, b.condition) && a.kind == PieceKind::Unless);
+        let changes: Vec<String> = groups.map(|group| change(engine, group, elsewhere)).collect();
         // A clause is nearer than an action or a resource that the policy is not about.
         let distance = changes.len() + if policy.is_about() { 0 } else { policy.parts.len() };
         misses.push((distance, NearMiss { policy: policy.info.id.clone(), changes }));
@@ -224,22 +229,28 @@ fn nearest(
     misses.into_iter().filter(|(distance, _)| Some(*distance) == nearest).map(|(_, miss)| miss).take(MOST_NEAR).collect()
 }
 
-/// What would have to be different for this part to hold.
-fn change(engine: &Engine, piece: &Piece, part: &ExplainedPart, elsewhere: &[(String, Situation<'_>)]) -> String {
-    let would_hold = |situation: &Situation<'_>| {
-        let truth = piece.ask(&engine.authorizer, &situation.request, &situation.entities);
-        ExplainedPart { truth, ..part.clone() }.holds()
+/// What would have to be different for this part to hold, or for one clause of this `unless` to be false.
+fn change(engine: &Engine, group: &[(&Piece, &ExplainedPart)], elsewhere: &[(String, Situation<'_>)]) -> String {
+    let would_do = |situation: &Situation<'_>| {
+        group.iter().any(|(piece, _)| {
+            let truth = piece.ask(&engine.authorizer, &situation.request, &situation.entities);
+            truth == if piece.kind == PieceKind::Unless { Truth::False } else { Truth::True }
+        })
     };
     let sentences: Vec<&str> =
-        elsewhere.iter().filter(|(_, situation)| would_hold(situation)).map(|(sentence, _)| sentence.as_str()).collect();
-    let text = &part.text;
+        elsewhere.iter().filter(|(_, situation)| would_do(situation)).map(|(sentence, _)| sentence.as_str()).collect();
+    let texts: Vec<&str> = group.iter().map(|(_, part)| part.text.as_str()).collect();
+    let text = texts.join(" && ");
     if !sentences.is_empty() {
         return format!("{} (`{text}`)", sentences.join(", or "));
     }
-    match (&part.truth, part.kind) {
-        (Truth::Error(error), _) => format!("`{text}` cannot be evaluated: {error}"),
-        (_, PieceKind::When) => format!("`{text}` is false"),
-        (_, PieceKind::Unless) => format!("`{text}` is true, under an `unless`"),
-        (_, scope) => format!("the {} does not match `{text}`", scope.as_str()),
+    let error = group.iter().find_map(|(_, part)| if let Truth::Error(error) = &part.truth { Some(error) } else { None });
+    match (error, group.first().map(|(piece, _)| piece.kind)) {
+        (Some(error), _) => format!("`{text}` cannot be evaluated: {error}"),
+        (None, Some(PieceKind::Unless)) => format!("`{text}` is true, under an `unless`"),
+        (None, Some(scope @ (PieceKind::Principal | PieceKind::Action | PieceKind::Resource))) => {
+            format!("the {} does not match `{text}`", scope.as_str())
+        }
+        (None, _) => format!("`{text}` is false"),
     }
 }
