@@ -17,6 +17,7 @@ mod limits;
 mod lint;
 mod load;
 mod management;
+pub mod matrix;
 mod sample;
 mod schema;
 mod shipped;
@@ -26,7 +27,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 
-pub use cases::{Asked, Case, CaseResult, Expected, Missing, Outcome, Suite};
+pub use cases::{Asked, Case, CaseResult, CedarRequest, Expected, Missing, Outcome, SUITE_SCHEMA, Suite};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};

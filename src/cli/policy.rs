@@ -3,6 +3,7 @@
 mod check;
 mod finding;
 mod fmt;
+mod revision;
 mod test;
 
 use std::{io, path::PathBuf};

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{Authorizer, PolicyId, Schema};
+use cedar_policy::{Authorizer, PolicyId, PolicySet, Schema};
 
 use super::{
     decide::{Question, read_context},
@@ -77,6 +77,8 @@ pub(super) struct Label {
 pub struct Engine {
     pub(super) authorizer: Authorizer,
     pub(super) schema: Schema,
+    /// Every policy under its id, as it was written; decisions ask the slices.
+    pub(super) policy_set: PolicySet,
     pub(super) settings: Settings,
     pub(super) digest: Arc<str>,
     pub(super) shape: Shape,

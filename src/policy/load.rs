@@ -83,6 +83,7 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
     };
     Ok(Engine {
         authorizer: Authorizer::new(),
+        policy_set: parsed.set,
         settings: settings.clone(),
         digest: files.digest().into(),
         keys: slices(KEY, |action| action.for_keys)?,

@@ -1,31 +1,51 @@
 //! `claviger policy test`: runs the suites that lie beside the policies.
 
+mod junit;
 mod report;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 
 use self::report::{Run, Tested};
 use super::{
     DirArgs, Format,
-    finding::{self, Finding},
+    finding::{self, Finding, Refusal},
 };
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::{Case, Engine, SourceFile, Suite},
-    snapshot::files::{self, ReadError},
+    policy::{Case, Engine, SUITE_SCHEMA, SourceFile, Suite},
+    snapshot::files,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
     /// Only tests whose name, file included, holds this text
+    #[arg(value_name = "FILTER")]
+    text: Option<String>,
+    /// The same, for scripts
+    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
     filter: Option<String>,
     #[command(flatten)]
     dirs: DirArgs,
     /// How to write the report
     #[arg(long, value_enum, default_value_t = TestFormat::Human)]
     format: TestFormat,
+    /// Write the report as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print the JSON Schema of a YAML suite, for editors, and run nothing
+    #[arg(long)]
+    print_schema: bool,
+}
+
+impl TestArgs {
+    fn wants(&self, name: &str) -> bool {
+        self.text.iter().chain(&self.filter).all(|text| name.contains(text))
+    }
 }
 
 /// How a test report is written.
@@ -50,37 +70,49 @@ impl TestFormat {
 }
 
 pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let (engine, suites) = match load(args) {
-        Ok(loaded) => loaded,
+    if args.print_schema {
+        write!(streams.out, "{SUITE_SCHEMA}")?;
+        return Ok(Exit::Ok);
+    }
+    let (run, exit) = match load(args) {
+        Ok((engine, suites)) => {
+            let run = test(args, &engine, &suites, streams)?;
+            let good = run.findings.is_empty() && run.failed() == 0;
+            (run, if good { Exit::Ok } else { Exit::Negative })
+        }
         Err((findings, exit)) => {
-            let run = Run { findings, ..Run::default() };
-            report(args.format, &run, streams)?;
-            return Ok(exit);
+            finding::write_all(&findings, args.format.of_findings(), streams)?;
+            (Run { findings, ..Run::default() }, exit)
         }
     };
-    let run = test(args, &engine, &suites);
-    report(args.format, &run, streams)?;
-    let good = run.findings.is_empty() && run.failed() == 0 && !run.tests.is_empty();
-    Ok(if good { Exit::Ok } else { Exit::Negative })
+    if args.format == TestFormat::Json {
+        report::write_json(&run, streams)?;
+    } else if !run.tests.is_empty() {
+        report::write_human(&run, args.format == TestFormat::Github, streams)?;
+    }
+    if let Some(path) = &args.junit
+        && let Err(error) = junit::write(&run, path)
+    {
+        writeln!(streams.err, "error: `{}` cannot be written: {error}", path.display())?;
+        return Ok(exit.max(Exit::Failed));
+    }
+    Ok(exit)
 }
 
-type Refusal = (Vec<Finding>, Exit);
-
 fn load(args: &TestArgs) -> Result<(Engine, Vec<SourceFile>), Refusal> {
-    let unread = |error: ReadError| (vec![Finding::from(&error)], finding::exit_of(&error));
     let dirs = args.dirs.dirs();
-    let files = files::read(&dirs).map_err(unread)?;
-    let suites = files::read_tests(&dirs.policies).map_err(unread)?;
+    let files = files::read(&dirs).map_err(|error| finding::unread(&error))?;
+    let suites = files::read_tests(&dirs.policies).map_err(|error| finding::unread(&error))?;
     let engine = Engine::load_without_guards(&files, &args.dirs.settings());
     Ok((engine.map_err(|error| (finding::of_load(&error), Exit::Negative))?, suites))
 }
 
 /// Runs what the filter lets through. A suite that cannot be read does not keep the others from running.
-fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile]) -> Run {
+fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile], streams: &mut Streams<'_>) -> io::Result<Run> {
     let mut run = Run::default();
     let mut wanted: Vec<(&SourceFile, Case)> = Vec::new();
-    for file in suites {
-        match Suite::parse(file).and_then(|suite| suite.cases(engine)) {
+    for (file, suite) in Suite::parse_all(suites) {
+        match suite.and_then(|suite| suite.cases(engine)) {
             Ok(cases) => wanted.extend(cases.into_iter().map(|case| (file, case))),
             Err(error) => {
                 run.unread += 1;
@@ -90,30 +122,23 @@ fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile]) -> Run {
     }
     let all = wanted.len();
     let name = |file: &SourceFile, case: &Case| format!("{}: {}", file.path, case.name);
-    wanted.retain(|(file, case)| args.filter.as_ref().is_none_or(|filter| name(file, case).contains(filter)));
+    wanted.retain(|(file, case)| args.wants(&name(file, case)));
     run.filtered_out = all - wanted.len();
-    run.tests = wanted
-        .iter()
-        .map(|(file, case)| Tested { name: name(file, case), file: file.path.clone(), result: case.run(engine) })
-        .collect();
-    run
-}
-
-fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
-    if format == TestFormat::Json {
-        return report::write_json(run, streams);
+    if wanted.is_empty() && run.findings.is_empty() {
+        let help = if all > 0 { "the filter lets none through" } else { "put suites into `tests` in the policies directory" };
+        run.findings.push(Finding::placeless("no test was found", Some(help)));
     }
-    finding::write_all(&run.findings, format.of_findings(), streams)?;
-    if run.tests.is_empty() {
-        if run.findings.is_empty() {
-            let why = if run.filtered_out > 0 {
-                "the filter lets none through"
-            } else {
-                "put suites into `tests` in the policies directory"
-            };
-            writeln!(streams.err, "error: no test was found: {why}")?;
+    finding::write_all(&run.findings, args.format.of_findings(), streams)?;
+    let told = args.format != TestFormat::Json && !wanted.is_empty();
+    if told {
+        writeln!(streams.out, "running {} {}", wanted.len(), if wanted.len() == 1 { "case" } else { "cases" })?;
+    }
+    for (file, case) in wanted {
+        let tested = Tested { name: name(file, &case), file: file.path.clone(), result: case.run(engine) };
+        if told {
+            report::write_line(&tested, streams)?;
         }
-        return Ok(());
+        run.tests.push(tested);
     }
-    report::write_human(run, format == TestFormat::Github, streams)
+    Ok(run)
 }

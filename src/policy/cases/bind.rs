@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Asked, Case, Suite,
+    cedar,
     cast::{Names, expand},
     claims::{Aim, Matrix, Scene, Single, Subject},
     fields::Reading,
@@ -37,6 +38,7 @@ pub(super) fn cases(suite: &Suite, engine: &Engine) -> Result<Vec<Case>, LoadErr
     for single in &suite.singles {
         bound.extend(bind_single(&mut reading, engine, single));
     }
+    cedar::bind(&mut reading, engine, &suite.cedar, &mut bound)?;
     let mut names = HashSet::new();
     for case in &bound {
         if !names.insert(case.name.as_str()) {
