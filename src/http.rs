@@ -34,6 +34,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
+pub use error::refused_key;
 pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};
 pub use state::{App, AppState, Stopping};

@@ -18,6 +18,7 @@ mod lint;
 mod load;
 mod management;
 pub mod matrix;
+mod replay;
 mod sample;
 mod schema;
 mod shipped;

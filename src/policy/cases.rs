@@ -82,6 +82,8 @@ pub struct Suite {
 /// The JSON Schema (draft 2020-12) of a YAML suite, for editors.
 pub const SUITE_SCHEMA: &str = include_str!("cases/suite.schema.json");
 
+const OF_SUITE: [&str; 9] = ["name", "description", "now", "orgs", "keys", "admins", "contexts", "matrix", "cases"];
+
 /// One question and the claim about its answer.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -174,8 +176,7 @@ impl Suite {
     fn read(file: &SourceFile) -> Result<Self, LoadError> {
         let root = Node::parse(file)?;
         let mut reading = Reading::new(file);
-        let known = ["name", "description", "now", "orgs", "keys", "admins", "contexts", "matrix", "cases"];
-        let fields = reading.fields("a suite", &root, &known);
+        let fields = reading.fields("a suite", &root, &OF_SUITE);
         let name = fields.require(&mut reading, "name").and_then(|node| reading.name(node));
         let description = fields.find("description").and_then(|node| reading.word(node)).map(|word| word.text);
         let now = fields.find("now").and_then(|node| reading.parsed(node)).unwrap_or(Timestamp::from_millis(NOON));

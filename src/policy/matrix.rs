@@ -52,12 +52,36 @@ pub enum Subject {
     Admin(Role),
 }
 
-/// What comes out of an entry.
+/// What comes out of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Decided(Outcome),
     /// The credential opens nothing: no policy is asked.
     Refused(Refusal),
+}
+
+/// How the answer to one question changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// A denial became an allow.
+    Wider,
+    /// An allow became a denial.
+    Narrower,
+    /// The decision is the same, and its code, its policies or what it says is missing are not.
+    Reason,
+}
+
+impl Answer {
+    /// What changed from this answer to another one to the same question.
+    #[must_use]
+    pub fn change(&self, new: &Self) -> Option<Change> {
+        let allows = |answer: &Self| matches!(answer, Self::Decided(outcome) if outcome.allow);
+        match (allows(self), allows(new)) {
+            (false, true) => Some(Change::Wider),
+            (true, false) => Some(Change::Narrower),
+            _ => (self != new).then_some(Change::Reason),
+        }
+    }
 }
 
 impl Entry {

@@ -60,6 +60,8 @@ enum Listed {
     In(Arc<SourceFile>),
 }
 
+const FORM: &str = "write `[{ \"request\": …, \"entities\": …, \"decision\": …, \"reason\": …, \"num_errors\": … }]`; a file of entities is one that the `entities` of a case names";
+
 /// The cases of a JSON file. `others` are the test files that it may take entities from; the ones that it names are noted.
 pub(super) fn read(file: &SourceFile, others: &[SourceFile], named: &mut HashSet<String>) -> Result<Vec<Test>, LoadError> {
     let root = json::parse(file)?;
@@ -67,7 +69,14 @@ pub(super) fn read(file: &SourceFile, others: &[SourceFile], named: &mut HashSet
     let mut files = BTreeMap::new();
     let mut tests: Vec<Test> = Vec::new();
     let mut names = HashSet::new();
-    for (index, node) in reading.list("a test file", &root).iter().enumerate() {
+    let nodes = match &root.kind {
+        Kind::List(nodes) if !nodes.is_empty() => nodes.as_slice(),
+        _ => {
+            reading.complain(root.place, "a test file is a list with at least one case", FORM);
+            &[]
+        }
+    };
+    for (index, node) in nodes.iter().enumerate() {
         if let Some(mut test) = read_test(&mut reading, index, node, others, &mut files) {
             if !names.insert(test.name.clone()) {
                 test.name = format!("{} (case {})", test.name, index + 1);

@@ -1,6 +1,6 @@
 //! The run as a JUnit file, which every CI system shows: a suite for each file, a case for each case.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -8,26 +8,19 @@ use super::report::{Run, Tested, explain};
 use crate::cli::policy::finding::Finding;
 
 pub(super) fn write(run: &Run, path: &Path) -> io::Result<()> {
-    let mut report = Report::new("claviger policy test");
-    let suite_of = |report: &mut Report, file: &str| match report.test_suites.iter().position(|suite| suite.name.as_str() == file) {
-        Some(index) => index,
-        None => {
-            report.add_test_suite(TestSuite::new(file.to_owned()));
-            report.test_suites.len() - 1
-        }
-    };
-    let mut add = |file: &str, case: TestCase| {
-        let index = suite_of(&mut report, file);
-        if let Some(suite) = report.test_suites.get_mut(index) {
-            suite.add_test_case(case);
-        }
-    };
+    let mut suites: BTreeMap<&str, Vec<TestCase>> = BTreeMap::new();
     for finding in &run.findings {
         let file = finding.file.as_deref().unwrap_or("policies");
-        add(file, unread(file, finding));
+        suites.entry(file).or_default().push(unread(file, finding));
     }
     for test in &run.tests {
-        add(&test.file, case(test));
+        suites.entry(&test.file).or_default().push(case(test));
+    }
+    let mut report = Report::new("claviger policy test");
+    for (file, cases) in suites {
+        let mut suite = TestSuite::new(file.to_owned());
+        suite.add_test_cases(cases);
+        report.add_test_suite(suite);
     }
     fs::write(path, report.to_string().map_err(io::Error::other)?)
 }
