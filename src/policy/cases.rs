@@ -99,8 +99,17 @@ pub struct Case {
 /// A question as the server puts it to the engine.
 #[derive(Debug, Clone)]
 pub enum Asked {
-    Key { facts: Facts, request: Request, now: Timestamp },
-    Admin { admin: AdminId, role: Role, action: Action, target: Target },
+    Key {
+        facts: Facts,
+        request: Request,
+        now: Timestamp,
+    },
+    Admin {
+        admin: AdminId,
+        role: Role,
+        action: Action,
+        target: Target,
+    },
     /// Of Cedar itself, past what the server knows and adds.
     Cedar(Box<CedarRequest>),
 }

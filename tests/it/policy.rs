@@ -1,9 +1,13 @@
 //! `claviger policy …` and the directories that it reads.
 
 mod check;
+mod diff;
 mod directories;
 mod fmt;
 mod lint;
+mod matrix;
+mod recorded;
+mod reports;
 mod suites;
 
 use std::{fs, path::Path};

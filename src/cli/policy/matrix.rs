@@ -102,7 +102,10 @@ pub(super) fn run(args: &MatrixArgs, streams: &mut Streams<'_>) -> io::Result<Ex
 /// Compares the committed text with what the policies say now.
 fn check(path: &Path, now: &str, layout: Layout, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let file = path.display();
-    let command = format!("claviger policy matrix --format {} > {file}", layout.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default());
+    let command = format!(
+        "claviger policy matrix --format {} > {file}",
+        layout.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    );
     let committed = match fs::read_to_string(path) {
         // Git may have given the lines another ending on their way.
         Ok(text) => text.replace("\r\n", "\n"),
@@ -121,7 +124,9 @@ fn check(path: &Path, now: &str, layout: Layout, streams: &mut Streams<'_>) -> i
         let line = change.old_index().or(change.new_index()).unwrap_or_default() + 1;
         match change.tag() {
             ChangeTag::Equal => {}
-            ChangeTag::Delete => write!(streams.out, "{file}:{line}\n{}", streams.out.verdict(false, &format!("- {}", change.value())))?,
+            ChangeTag::Delete => {
+                write!(streams.out, "{file}:{line}\n{}", streams.out.verdict(false, &format!("- {}", change.value())))?
+            }
             ChangeTag::Insert => write!(streams.out, "{}", streams.out.verdict(true, &format!("+ {}", change.value())))?,
         }
     }

@@ -120,7 +120,11 @@ impl Tree {
         };
         let unknown = |why: &str| {
             let message = format!("`{revision}` is neither a folder nor a git revision{why}");
-            refuse(Exit::Usage, message, Some("name a policies folder, the folder above it, or a revision such as `HEAD~1` or `main`"))
+            refuse(
+                Exit::Usage,
+                message,
+                Some("name a policies folder, the folder above it, or a revision such as `HEAD~1` or `main`"),
+            )
         };
         // No revision begins so, and git would take it for an option.
         if revision.is_empty() || revision.starts_with('-') {
@@ -189,7 +193,8 @@ impl Tree {
 
     /// What the files hold, by one process for all of them.
     fn texts(&self, blobs: &[Blob]) -> Result<Vec<String>, Refusal> {
-        let failed = |error: &dyn std::fmt::Display| refuse(Exit::Failed, format!("`git` failed on `{}`: {error}", self.shown), None);
+        let failed =
+            |error: &dyn std::fmt::Display| refuse(Exit::Failed, format!("`git` failed on `{}`: {error}", self.shown), None);
         let mut child = command(&self.workdir)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())
@@ -213,7 +218,8 @@ impl Tree {
                 let content = next_object(&mut rest, blob).ok_or_else(|| failed(&format!("`{}` is not there", blob.name)))?;
                 String::from_utf8(content.to_vec()).map_err(|error| {
                     let offset = error.utf8_error().valid_up_to();
-                    let message = format!("`{}/{}` is no UTF-8: the byte at offset {offset} fits no character", self.shown, blob.name);
+                    let message =
+                        format!("`{}/{}` is no UTF-8: the byte at offset {offset} fits no character", self.shown, blob.name);
                     refuse(Exit::Negative, message, Some("save the file as UTF-8"))
                 })
             })
@@ -259,7 +265,11 @@ fn run(workdir: &Path, arguments: &[&str]) -> Result<Output, Refusal> {
 }
 
 fn absent(error: &io::Error) -> Refusal {
-    refuse(Exit::Failed, format!("`git` cannot be run: {error}"), Some("a revision is read with git; a folder is compared without it"))
+    refuse(
+        Exit::Failed,
+        format!("`git` cannot be run: {error}"),
+        Some("a revision is read with git; a folder is compared without it"),
+    )
 }
 
 /// Git as a reader: no lock is taken, and an object that is not here is not fetched from anywhere.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{
     Asked, Case, Suite,
-    cedar,
     cast::{Names, expand},
+    cedar,
     claims::{Aim, Matrix, Scene, Single, Subject},
     fields::Reading,
     outcome::Expected,

@@ -198,7 +198,8 @@ pub(super) fn bind(reading: &mut Reading<'_>, engine: &Engine, tests: &[Test], b
     Ok(())
 }
 
-const ENTITIES: &str = "an entity is `{\"uid\": {\"type\": …, \"id\": …}, \"attrs\": {…}, \"parents\": […]}`, as its type is declared";
+const ENTITIES: &str =
+    "an entity is `{\"uid\": {\"type\": …, \"id\": …}, \"attrs\": {…}, \"parents\": […]}`, as its type is declared";
 
 fn read_file(engine: &Engine, file: &SourceFile) -> Result<Entities, LoadError> {
     let root = json::parse(file)?;
@@ -218,7 +219,8 @@ fn request(reading: &mut Reading<'_>, engine: &Engine, test: &Test) -> Option<Re
     let (principal, resource) = (uid(reading, &test.principal), uid(reading, &test.resource));
     let action = uid(reading, &test.action)?;
     let schema = &engine.schema;
-    let (Some(principals), Some(resources)) = (schema.principals_for_action(&action), schema.resources_for_action(&action)) else {
+    let (Some(principals), Some(resources)) = (schema.principals_for_action(&action), schema.resources_for_action(&action))
+    else {
         let mut known: Vec<String> = schema.actions().map(ToString::to_string).collect();
         known.sort();
         reading.complain_unknown("action of the schema", &test.action, known.iter().map(String::as_str));

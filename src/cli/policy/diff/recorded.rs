@@ -98,7 +98,8 @@ impl Recorded {
             return Err("the key was refused before any policy was asked".to_owned());
         }
         let unfit = ["UNKNOWN_ACTION", "UNKNOWN_RESOURCE_TYPE"];
-        let rejected = !line.0.contains_key(names::POLICY_IDS) && line.text(names::DECISION_CODE).is_none_or(|code| !unfit.contains(&code));
+        let rejected =
+            !line.0.contains_key(names::POLICY_IDS) && line.text(names::DECISION_CODE).is_none_or(|code| !unfit.contains(&code));
         let (Some(action), false) = (line.text(names::ACTION), rejected) else {
             return Err("no policy was asked".to_owned());
         };

@@ -109,7 +109,8 @@ pub(super) fn write_human(comparison: &Comparison, streams: &mut Streams<'_>) ->
     }
     let asked = Source::ALL.iter().filter_map(|source| Some(format!("{} {}", comparison.asked.get(source)?, plural(*source))));
     let asked: Vec<String> = asked.collect();
-    let counts: Vec<String> = GROUPS.iter().map(|(change, _, word)| format!("{} {word}", comparison.of(*change).count())).collect();
+    let counts: Vec<String> =
+        GROUPS.iter().map(|(change, _, word)| format!("{} {word}", comparison.of(*change).count())).collect();
     let word = if comparison.differences.is_empty() { "nothing changes" } else { "changes" };
     writeln!(streams.out, "\n{word}: {} (asked: {})", counts.join(", "), asked.join(", "))?;
     for (why, count) in &comparison.skipped {

@@ -35,8 +35,8 @@ Made by `claviger policy matrix --format md`; `claviger policy matrix --check` s
 ";
 const KEYS: &str = "\
 Each cell is the answer to one request: on the key's own organization in the state that the column names, or on another
-organization. `alone` is a key that holds this permission and no other; a key that is no good gets its 401 before any
-policy is asked.";
+organization. A denial has the code that the API answers, and each answer the policies that decided it. A key that opens
+nothing gets its 401 before any policy is asked; the reason in brackets is told to the log alone.";
 
 /// How an answer is put.
 type Put<'a> = &'a dyn Fn(&Answer) -> String;
@@ -45,7 +45,8 @@ type Put<'a> = &'a dyn Fn(&Answer) -> String;
 fn keys(cells: &[Cell], put: Put<'_>) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let mut head = vec!["permission", "key"];
     head.extend(ORG_STATES);
-    let of_key = cells.iter().filter_map(|cell| if let Subject::Key(name) = cell.entry.subject { Some((name, cell)) } else { None });
+    let of_key =
+        cells.iter().filter_map(|cell| if let Subject::Key(name) = cell.entry.subject { Some((name, cell)) } else { None });
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut last: Option<(&str, &Entry)> = None;
     for (name, cell) in of_key {
@@ -136,7 +137,8 @@ fn marked(answer: &Answer) -> String {
 
 fn markdown((head, rows): (Vec<&str>, Vec<Vec<String>>)) -> String {
     let line = |cells: &mut dyn Iterator<Item = String>| {
-        cells.fold(String::from("|"), |line, cell| line + " " + &cell.replace('|', "\\|").replace(['\n', '\r'], " ") + " |") + "\n"
+        cells.fold(String::from("|"), |line, cell| line + " " + &cell.replace('|', "\\|").replace(['\n', '\r'], " ") + " |")
+            + "\n"
     };
     let mut text = line(&mut head.iter().map(|name| (*name).to_owned()));
     text += &line(&mut head.iter().map(|_| "---".to_owned()));
@@ -151,7 +153,8 @@ fn principal(entry: &Entry) -> String {
     }
 }
 
-const FIELDS: [&str; 9] = ["principal", "action", "resource", "context", "about", "decision", "code", "refusal", "policies"];
+const FIELDS: [&str; 10] =
+    ["principal", "action", "resource", "context", "about", "decision", "status", "code", "refusal", "policies"];
 
 fn csv(cells: &[Cell]) -> String {
     let mut text = FIELDS.join(",") + "\n";
@@ -164,6 +167,7 @@ fn csv(cells: &[Cell]) -> String {
             context,
             entry.about.to_owned(),
             decision(answer).to_owned(),
+            status(answer).map(|status| status.to_string()).unwrap_or_default(),
             code(answer).unwrap_or_default().to_owned(),
             refusal(answer).unwrap_or_default().to_owned(),
             policies(answer).join(" "),
@@ -178,6 +182,11 @@ fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }
 
+/// The status where no policy is asked; a decision's own follows from it.
+fn status(answer: &Answer) -> Option<u16> {
+    matches!(answer, Answer::Refused(_)).then(|| http::refused_key().0)
+}
+
 const fn refusal(answer: &Answer) -> Option<&'static str> {
     match answer {
         Answer::Decided(_) => None,
@@ -186,19 +195,16 @@ const fn refusal(answer: &Answer) -> Option<&'static str> {
 }
 
 fn object(Cell { entry, answer }: &Cell) -> Value {
-    let mut object = json!({
+    json!({
         "principal": principal(entry),
         "action": entry.action,
         "resource": entry.resource,
         "context": entry.context,
         "about": entry.about,
         "decision": decision(answer),
+        "status": status(answer),
         "code": code(answer),
         "refusal": refusal(answer),
         "policies": policies(answer),
-    });
-    if let (Answer::Refused(_), Some(fields)) = (answer, object.as_object_mut()) {
-        fields.insert("status".to_owned(), http::refused_key().0.into());
-    }
-    object
+    })
 }

@@ -21,7 +21,8 @@ fn test_file(request: &str, rest: &str) -> SourceFile {
     file("a.json", &format!("[{{ \"request\": {request},\n  {rest} }}]"))
 }
 
-const ALLOWED: &str = r#""entities": "entities.json", "decision": "allow", "reason": ["granted-permission-allowed"], "num_errors": 0"#;
+const ALLOWED: &str =
+    r#""entities": "entities.json", "decision": "allow", "reason": ["granted-permission-allowed"], "num_errors": 0"#;
 
 /// What the case says that is not so; or the first complaint, with its line and column.
 fn outcome(request: &str, rest: &str) -> String {
