@@ -23,7 +23,7 @@ use claviger::{
 };
 use tempfile::TempDir;
 
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Command {
     #[command(flatten)]
     args: PolicyArgs,

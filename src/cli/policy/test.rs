@@ -5,7 +5,10 @@ mod report;
 
 use std::{
     io::{self, Write as _},
+    num::NonZero,
+    panic::resume_unwind,
     path::PathBuf,
+    thread,
 };
 
 use clap::{Args, ValueEnum};
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::{Case, Engine, SUITE_SCHEMA, SourceFile, Suite},
+    policy::{Case, CaseResult, Engine, SUITE_SCHEMA, SourceFile, Suite},
     snapshot::files,
 };
 
@@ -133,12 +136,33 @@ fn test(args: &TestArgs, engine: &Engine, suites: &[SourceFile], streams: &mut S
     if told {
         writeln!(streams.out, "running {} {}", wanted.len(), if wanted.len() == 1 { "case" } else { "cases" })?;
     }
-    for (file, case) in wanted {
-        let tested = Tested { name: name(file, &case), file: file.path.clone(), result: case.run(engine) };
-        if told {
-            report::write_line(&tested, streams)?;
+    for batch in wanted.chunks(BATCH) {
+        for ((file, case), result) in batch.iter().zip(run_batch(engine, batch)?) {
+            let tested = Tested { name: name(file, case), file: file.path.clone(), result };
+            if told {
+                report::write_line(&tested, streams)?;
+            }
+            run.tests.push(tested);
         }
-        run.tests.push(tested);
     }
     Ok(run)
+}
+
+/// So many cases run before their lines are written.
+const BATCH: usize = 256;
+/// Policies that no guard has seen may be as deep as the main thread could take.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// Runs cases on every core; the results are in the order of the cases.
+fn run_batch(engine: &Engine, batch: &[(&SourceFile, Case)]) -> io::Result<Vec<CaseResult>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for part in batch.chunks(batch.len().div_ceil(threads).max(1)) {
+            let run = move || part.iter().map(|(_, case)| case.run(engine)).collect::<Vec<_>>();
+            running.push(thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run)?);
+        }
+        let results = running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok(results.flatten().collect())
+    })
 }

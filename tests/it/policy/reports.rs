@@ -59,7 +59,7 @@ fn a_json_file_that_is_neither_a_test_nor_named_by_one_is_an_error() {
     repository.write("policies/tests/cedar/other.json", ACME);
     let ran = repository.run(&["test"]);
     assert_eq!(ran.exit, Exit::Negative);
-    assert!(ran.err.contains("a case has no field `uid`") && ran.err.contains("cedar/other.json:2:5"), "{ran}");
+    assert!(ran.err.contains("a case has no field `uid`") && ran.err.contains("cedar/other.json:2:6"), "{ran}");
 }
 
 fn junit(repository: &Repository, args: &[&str]) -> (Exit, Report) {
