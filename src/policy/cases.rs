@@ -45,7 +45,7 @@ mod outcome;
 mod tests;
 mod yaml;
 
-use std::{collections::HashSet, path::Path, slice};
+use std::{collections::HashSet, slice};
 
 pub use cedar::CedarRequest;
 pub use outcome::{Expected, Missing, Outcome};
@@ -165,6 +165,7 @@ impl Suite {
     ///
     /// # Errors
     /// For each suite as [`Suite::parse`].
+    #[must_use]
     pub fn parse_all(files: &[SourceFile]) -> Vec<(&SourceFile, Result<Self, LoadError>)> {
         let mut named = HashSet::new();
         let mut read = |file| on_stack(GUARD_STACK, || Self::read_any(file, files, &mut named)).unwrap_or_else(Err);
@@ -174,7 +175,7 @@ impl Suite {
     }
 
     fn read_any(file: &SourceFile, files: &[SourceFile], named: &mut HashSet<String>) -> Result<Self, LoadError> {
-        if Path::new(&file.name).extension().is_none_or(|extension| extension != "json") {
+        if !cedar::is_json(file) {
             return Self::read(file);
         }
         let cedar = cedar::read(file, files, named)?;

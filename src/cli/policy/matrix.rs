@@ -65,20 +65,10 @@ pub(super) struct Cell {
 }
 
 pub(super) fn run(args: &MatrixArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let layout = match (args.format, &args.check) {
-        (Some(layout), _) => layout,
-        (None, None) => Layout::Table,
-        (None, Some(path)) => match Layout::of(path) {
-            Some(layout) => layout,
-            None => {
-                writeln!(
-                    streams.err,
-                    "error: the name of `{}` does not tell its format; add `--format md`, `csv` or `json`",
-                    path.display()
-                )?;
-                return Ok(Exit::Usage);
-            }
-        },
+    let by_name = || args.check.as_ref().map_or(Some(Layout::Table), |path| Layout::of(path));
+    let Some(layout) = args.format.or_else(by_name) else {
+        writeln!(streams.err, "error: the file's name does not tell its format; add `--format md`, `csv` or `json`")?;
+        return Ok(Exit::Usage);
     };
     let loaded = files::read(&args.dirs.dirs()).map_err(|error| finding::unread(&error)).and_then(|files| {
         let engine = Engine::load_without_guards(&files, &args.dirs.settings());
@@ -122,12 +112,17 @@ fn check(path: &Path, now: &str, layout: Layout, streams: &mut Streams<'_>) -> i
     let diff = TextDiff::from_lines(committed.as_str(), now);
     for change in diff.iter_all_changes() {
         let line = change.old_index().or(change.new_index()).unwrap_or_default() + 1;
+        let text = change.value().trim_end_matches('\n');
         match change.tag() {
             ChangeTag::Equal => {}
             ChangeTag::Delete => {
-                write!(streams.out, "{file}:{line}\n{}", streams.out.verdict(false, &format!("- {}", change.value())))?
+                let gone = streams.out.verdict(false, &format!("- {text}"));
+                writeln!(streams.out, "{file}:{line}\n{gone}")?;
             }
-            ChangeTag::Insert => write!(streams.out, "{}", streams.out.verdict(true, &format!("+ {}", change.value())))?,
+            ChangeTag::Insert => {
+                let added = streams.out.verdict(true, &format!("+ {text}"));
+                writeln!(streams.out, "{added}")?;
+            }
         }
     }
     let error = streams.err.verdict(false, "error");

@@ -68,7 +68,7 @@ pub(super) fn read(file: &SourceFile, others: &[SourceFile], named: &mut HashSet
     let mut reading = Reading::new(file);
     let mut files = BTreeMap::new();
     let mut tests: Vec<Test> = Vec::new();
-    let mut names = HashSet::new();
+    let mut taken = HashSet::new();
     let nodes = match &root.kind {
         Kind::List(nodes) if !nodes.is_empty() => nodes.as_slice(),
         _ => {
@@ -78,7 +78,7 @@ pub(super) fn read(file: &SourceFile, others: &[SourceFile], named: &mut HashSet
     };
     for (index, node) in nodes.iter().enumerate() {
         if let Some(mut test) = read_test(&mut reading, index, node, others, &mut files) {
-            if !names.insert(test.name.clone()) {
+            if !taken.insert(test.name.clone()) {
                 test.name = format!("{} (case {})", test.name, index + 1);
             }
             tests.push(test);
@@ -131,6 +131,11 @@ fn read_test(
     })
 }
 
+/// Whether a test file is one of these.
+pub(super) fn is_json(file: &SourceFile) -> bool {
+    Path::new(&file.name).extension().is_some_and(|extension| extension == "json")
+}
+
 fn read_entities(
     reading: &mut Reading<'_>,
     node: &Node,
@@ -153,7 +158,7 @@ fn read_entities(
             let Some(found) = others.iter().find(same) else {
                 let below = |file: &SourceFile| {
                     let name = Path::new(&file.path).strip_prefix(folder).ok()?.display().to_string();
-                    (name.ends_with(".json") && file.path != reading.file.path).then_some(name)
+                    (is_json(file) && file.path != reading.file.path).then_some(name)
                 };
                 let known: Vec<String> = others.iter().filter_map(below).collect();
                 let word = Word { text: text.clone(), place: node.place };

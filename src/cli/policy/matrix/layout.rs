@@ -61,7 +61,9 @@ fn keys(cells: &[Cell], put: Put<'_>) -> (Vec<&'static str>, Vec<Vec<String>>) {
         rows.last_mut().into_iter().for_each(|row| row.push(put(&cell.answer)));
     }
     // A resource that belongs to nobody has no cell for another org.
-    rows.iter_mut().for_each(|row| row.resize(head.len(), "–".to_owned()));
+    for row in &mut rows {
+        row.resize(head.len(), "–".to_owned());
+    }
     (head, rows)
 }
 
@@ -142,7 +144,9 @@ fn markdown((head, rows): (Vec<&str>, Vec<Vec<String>>)) -> String {
     };
     let mut text = line(&mut head.iter().map(|name| (*name).to_owned()));
     text += &line(&mut head.iter().map(|_| "---".to_owned()));
-    rows.into_iter().for_each(|row| text += &line(&mut row.into_iter()));
+    for row in rows {
+        text += &line(&mut row.into_iter());
+    }
     text
 }
 

@@ -78,7 +78,7 @@ pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) 
 pub(super) fn explain(test: &Tested) -> String {
     let result = &test.result;
     let (line, column) = result.position;
-    let mut text = format!(
+    let mut told = format!(
         "  at {}:{line}:{column}\n  expected: {}\n       got: {}\n  decided by: {}\n",
         test.file,
         result.expected,
@@ -86,11 +86,11 @@ pub(super) fn explain(test: &Tested) -> String {
         deciders(&result.got)
     );
     for difference in &result.differences {
-        text.push_str("  - ");
-        text.push_str(difference);
-        text.push('\n');
+        told.push_str("  - ");
+        told.push_str(difference);
+        told.push('\n');
     }
-    text
+    told
 }
 
 fn deciders(got: &Outcome) -> String {

@@ -17,7 +17,7 @@ fn valid(suite: &Value) -> bool {
 }
 
 fn suites() -> impl Iterator<Item = (&'static str, Value)> {
-    let suites = SHIPPED.iter().filter(|(path, _)| path.ends_with(".yaml"));
+    let suites = SHIPPED.iter().filter(|(path, _)| path.starts_with("policies/tests/"));
     suites.map(|(path, text)| (*path, Node::parse(&suite_file(text)).unwrap().to_json()))
 }
 
