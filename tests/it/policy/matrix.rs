@@ -155,12 +155,10 @@ async fn a_server_answers_what_the_matrix_says() {
             secrets.push((make_key(&app, &org, name, &entry.action, &all).await, entry));
         }
         app.state.clock.advance(Duration::from_hours(2));
-        match about {
-            "suspended" => {
-                drop(app.owner().post(&format!("/v1/orgs/{org}/suspend"), json!({ "reason": "unpaid" })).await.expect(200))
-            }
-            "deleted" => drop(app.owner().delete(&format!("/v1/orgs/{org}")).await.expect(200)),
-            _ => {}
+        if about == "suspended" {
+            app.owner().post(&format!("/v1/orgs/{org}/suspend"), json!({ "reason": "unpaid" })).await.expect(200);
+        } else if about == "deleted" {
+            app.owner().delete(&format!("/v1/orgs/{org}")).await.expect(200);
         }
         for (secret, entry) in secrets {
             let on = if about == "another org" { &another } else { &org };

@@ -9,7 +9,7 @@ const KEY: &str = "key_01kaw9zzzzzzzzzzzzzzzzzzzz";
 const ORG: &str = "org_01kaw9zzzzzzzzzzzzzzzzzzzz";
 
 /// A line of the decision log, with some fields changed or (null) left out.
-fn line(changes: Value) -> String {
+fn line(changes: &Value) -> String {
     let mut line = json!({
         "timestamp": "2026-11-24T04:30:26.123Z", "level": "INFO", "event": "decision",
         "claviger.decision": "deny", "claviger.decision.id": "dec_01kaw9zzzzzzzzzzzzzzzzzzzz",
@@ -57,7 +57,7 @@ fn skipped(document: &Value) -> Vec<(&str, u64)> {
 fn a_recorded_denial_that_becomes_an_allow_is_wider_as_often_as_it_was_asked() {
     let foreign = json!({"claviger.resource.type": "Org", "claviger.resource.id": "org_elsewhere"});
     let event = "{\"timestamp\":\"2026-11-24T04:30:26.123Z\",\"level\":\"INFO\",\"message\":\"started\"}";
-    let document = Replay::new().run(&[line(json!({})), event.to_owned(), line(json!({})), line(foreign), String::new()]);
+    let document = Replay::new().run(&[line(&json!({})), event.to_owned(), line(&json!({})), line(&foreign), String::new()]);
     let what = format!("scan:create, {KEY} of {ORG} (live), first as dec_01kaw9zzzzzzzzzzzzzzzzzzzz");
     assert_eq!(recorded(&document, "wider"), [(what, 2)]);
     assert_eq!(document["asked"]["recorded"], 3);
@@ -72,11 +72,11 @@ fn lines_that_do_not_tell_enough_are_counted_by_the_reason() {
     let unknown =
         json!({"claviger.policy.ids": null, "claviger.decision.code": "UNKNOWN_ACTION", "claviger.action": "nothing:known"});
     let document = Replay::new().run(&[
-        line(refused),
-        line(stale),
-        line(unknown),
-        line(json!({"claviger.key.permissions": null})),
-        line(json!({"claviger.resource.type": "Org", "claviger.resource.id": "x".repeat(256)})),
+        line(&refused),
+        line(&stale),
+        line(&unknown),
+        line(&json!({"claviger.key.permissions": null})),
+        line(&json!({"claviger.resource.type": "Org", "claviger.resource.id": "x".repeat(256)})),
         "{\"event\":\"decision\"".to_owned(),
     ]);
     assert_eq!(document["asked"]["recorded"], 1);
@@ -98,9 +98,9 @@ fn a_decision_that_may_rest_on_what_no_line_holds_is_not_guessed() {
     replay.new.write("policies/more.cedar", "@id(\"expiring-only\")\nforbid (principal is ApiKey, action == Action::\"scan:create\", resource)\nunless { principal has expires_at };\n");
     replay.new.edit("schema/authz.cedarschema", "action \"webhooks:write\"\n  appliesTo { principal: [ApiKey], resource: [Org] };", "action \"webhooks:write\"\n  appliesTo { principal: [ApiKey], resource: [Org], context: { now: datetime, ip?: ipaddr } };");
     let document = replay.run(&[
-        line(json!({})),
-        line(json!({"claviger.action": "webhooks:write"})),
-        line(json!({"claviger.action": "results:read"})),
+        line(&json!({})),
+        line(&json!({"claviger.action": "webhooks:write"})),
+        line(&json!({"claviger.action": "results:read"})),
     ]);
     assert_eq!(
         skipped(&document),
@@ -117,8 +117,8 @@ fn a_line_that_the_same_policies_do_not_decide_again_as_they_did_is_set_aside() 
         serde_json::from_str::<Value>(&out).unwrap()["digest"].clone()
     };
     let old = digest(&replay.old);
-    let impossible = line(json!({"claviger.policy.set": old, "claviger.decision": "allow"}));
-    let document = replay.run(&[impossible, line(json!({"claviger.policy.set": old}))]);
+    let impossible = line(&json!({"claviger.policy.set": old, "claviger.decision": "allow"}));
+    let document = replay.run(&[impossible, line(&json!({"claviger.policy.set": old}))]);
     assert_eq!(skipped(&document), [("the same policies do not decide again as they did: something is not in the log", 1)]);
     assert_eq!(recorded(&document, "wider").len(), 1);
 }
