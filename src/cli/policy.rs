@@ -28,7 +28,8 @@ pub struct PolicyArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
-3 no (the server would not load the set, a test fails or none is found, a file is not formatted)";
+3 no (the server would not load the set, a test fails or none is found, a file is not formatted,
+the committed matrix is out of date, something changed that `--fail-on` names)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
