@@ -35,6 +35,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
+pub use error::refused_key;
 pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation};
 pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};

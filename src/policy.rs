@@ -20,7 +20,9 @@ mod limits;
 mod lint;
 mod load;
 mod management;
+pub mod matrix;
 mod mutant;
+mod replay;
 mod sample;
 mod schema;
 mod shipped;
@@ -31,7 +33,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 
-pub use cases::{Asked, Case, CaseResult, Expected, Missing, Outcome, Suite};
+pub use cases::{Asked, Case, CaseResult, CedarRequest, Expected, Missing, Outcome, SUITE_SCHEMA, Suite};
 pub use clause::{Anatomy, Piece, PieceKind, Truth};
 pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};
 pub use decide::Question;

@@ -2,10 +2,13 @@
 
 mod check;
 mod coverage;
+mod diff;
 mod explain;
 mod finding;
 mod fmt;
+mod matrix;
 mod progress;
+mod revision;
 mod suites;
 mod test;
 
@@ -30,7 +33,8 @@ pub struct PolicyArgs {
 const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
 3 no (the server would not load the set, a test fails or none is found, a mutant survives,
-coverage is below the bar, a file is not formatted)";
+coverage is below the bar, a file is not formatted, the committed matrix is out of date,
+something changed that `--fail-on` names)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -55,10 +59,13 @@ Examples:
     /// Run the test suites under `tests` in the policies directory
     #[command(after_help = "\
 Validates the policies but skips the guards, so that a bad set can be studied.
+Suites are YAML, or JSON as Cedar's own `cedar run-tests` reads it.
 
 Examples:
   claviger policy test
   claviger policy test suspension            only the tests with `suspension` in their names
+  claviger policy test --junit report.xml    for a CI system that shows JUnit files
+  claviger policy test --print-schema > suite.schema.json
   claviger policy test --mutants             drops clauses, flips effects, widens scopes, negates conditions, changes
                                              literals: exits with 3 when no test notices one of these mistakes")]
     Test(test::TestArgs),
@@ -83,6 +90,29 @@ Examples:
   claviger policy coverage --min 100         exits with 3 when something was never shown, and names it
   claviger policy coverage --html coverage.html")]
     Coverage(coverage::CoverageArgs),
+    /// Write who may do what: every permission × sample keys × states of organizations, with the policies that decide
+    #[command(after_help = "\
+A key holds this permission alone, every one, or every other one; one that is disabled, expired, revoked or unknown never
+reaches a policy, and the server answers 401. Admins follow: every management action by role.
+The same policies give the same text, so commit it: a pull request then shows what a change of a policy changes.
+
+Examples:
+  claviger policy matrix
+  claviger policy matrix --format md > policies/matrix.md
+  claviger policy matrix --check policies/matrix.md      says what is no longer so, and exits with 3")]
+    Matrix(matrix::MatrixArgs),
+    /// Say what changes from one policy set to another: over the matrix, the tests of NEW and recorded decisions
+    #[command(after_help = "\
+OLD and NEW are a policies folder, the folder above it, or a revision of the git repository that the policies lie in.
+The schema is the one beside the policies; where there is none, the one of `--schema`.
+Recorded decisions are lines of the server's log. A line holds no context and not everything about a key: decisions that
+need more are not replayed, and counted.
+
+Examples:
+  claviger policy diff HEAD~1 policies
+  claviger policy diff main . --fail-on wider            exits with 3 when something becomes allowed
+  claviger policy diff main policies --recorded claviger.log")]
+    Diff(diff::DiffArgs),
 }
 
 /// Where the live files lie, and what the server is told about them.
@@ -139,6 +169,8 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
         Command::Test(args) => test::run(&args, streams),
         Command::Coverage(args) => coverage::run(&args, streams),
         Command::Explain(args) => explain::run(&args, streams),
+        Command::Matrix(args) => matrix::run(&args, streams),
+        Command::Diff(args) => diff::run(&args, streams),
     }
 }
 

@@ -73,6 +73,13 @@ pub(super) struct Denial {
     pub fields: Map<String, Value>,
 }
 
+/// Status and code of the answer to a credential that opens nothing, whatever the reason.
+#[must_use]
+pub fn refused_key() -> (u16, &'static str) {
+    let error = ApiError::InvalidApiKey { sent: true };
+    (error.status_code(), error.fixed_code())
+}
+
 impl ApiError {
     /// A 400 with the name of what is wrong, redacted.
     pub(super) fn invalid(param: &str, message: impl Into<String>) -> Self {

@@ -29,18 +29,25 @@
 //!                                     # code:, missing_permission: (or null), errors: (policies that fail to evaluate)
 //! ```
 //!
+//! Test files of Cedar's own command line are read, too: [`cedar`].
+//!
 //! A denial counts only when a rule decided it: an evaluation error, a tripwire or a request that does not fit the schema
 //! fails the case, unless its `code` (or its number of `errors`) is asked for.
 
 mod bind;
 mod cast;
+mod cedar;
 mod claims;
 mod fields;
+mod json;
 mod outcome;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
+use std::{collections::HashSet, slice};
+
+pub use cedar::CedarRequest;
 pub use outcome::{Expected, Missing, Outcome};
 
 use self::{
@@ -69,7 +76,13 @@ pub struct Suite {
     cast: Cast,
     matrices: Vec<Matrix>,
     singles: Vec<Single>,
+    cedar: Vec<cedar::Test>,
 }
+
+/// The JSON Schema (draft 2020-12) of a YAML suite, for editors.
+pub const SUITE_SCHEMA: &str = include_str!("cases/suite.schema.json");
+
+const OF_SUITE: [&str; 9] = ["name", "description", "now", "orgs", "keys", "admins", "contexts", "matrix", "cases"];
 
 /// One question and the claim about its answer.
 #[derive(Debug, Clone)]
@@ -86,8 +99,19 @@ pub struct Case {
 /// A question as the server puts it to the engine.
 #[derive(Debug, Clone)]
 pub enum Asked {
-    Key { facts: Facts, request: Request, now: Timestamp },
-    Admin { admin: AdminId, role: Role, action: Action, target: Target },
+    Key {
+        facts: Facts,
+        request: Request,
+        now: Timestamp,
+    },
+    Admin {
+        admin: AdminId,
+        role: Role,
+        action: Action,
+        target: Target,
+    },
+    /// Of Cedar itself, past what the server knows and adds.
+    Cedar(Box<CedarRequest>),
 }
 
 /// How a case went.
@@ -114,26 +138,55 @@ impl Case {
     /// Asks the engine exactly as the server does.
     #[must_use]
     pub fn run(&self, engine: &Engine) -> CaseResult {
-        let got = outcome::ask(self, engine);
+        let got = self.asked.ask(engine);
         let differences = self.expected.differences(&got, engine);
         CaseResult { name: self.name.clone(), position: self.position, expected: self.expected.clone(), got, differences }
     }
 }
 
+impl Asked {
+    /// Asks the engine exactly as the server does; Cedar's own requests go to Cedar alone.
+    #[must_use]
+    pub fn ask(&self, engine: &Engine) -> Outcome {
+        outcome::ask(self, engine)
+    }
+}
+
 impl Suite {
-    /// Reads a suite.
+    /// Reads a suite that stands alone.
     ///
     /// # Errors
     /// Everything that is wrong, as far as it can be told without a schema.
     pub fn parse(file: &SourceFile) -> Result<Self, LoadError> {
-        on_stack(GUARD_STACK, || Self::read(file))?
+        on_stack(GUARD_STACK, || Self::read_any(file, slice::from_ref(file), &mut HashSet::new()))?
+    }
+
+    /// Reads every suite among the files of a tests folder. A JSON file that a case names holds entities and is no suite.
+    ///
+    /// # Errors
+    /// For each suite as [`Suite::parse`].
+    #[must_use]
+    pub fn parse_all(files: &[SourceFile]) -> Vec<(&SourceFile, Result<Self, LoadError>)> {
+        let mut named = HashSet::new();
+        let mut read = |file| on_stack(GUARD_STACK, || Self::read_any(file, files, &mut named)).unwrap_or_else(Err);
+        let mut suites: Vec<_> = files.iter().map(|file| (file, read(file))).collect();
+        suites.retain(|(file, _)| !named.contains(&file.path));
+        suites
+    }
+
+    fn read_any(file: &SourceFile, files: &[SourceFile], named: &mut HashSet<String>) -> Result<Self, LoadError> {
+        if !cedar::is_json(file) {
+            return Self::read(file);
+        }
+        let cedar = cedar::read(file, files, named)?;
+        let (matrices, singles, cast) = (Vec::new(), Vec::new(), Cast::default());
+        Ok(Self { name: file.name.clone(), description: None, file: file.clone(), cast, matrices, singles, cedar })
     }
 
     fn read(file: &SourceFile) -> Result<Self, LoadError> {
         let root = Node::parse(file)?;
         let mut reading = Reading::new(file);
-        let known = ["name", "description", "now", "orgs", "keys", "admins", "contexts", "matrix", "cases"];
-        let fields = reading.fields("a suite", &root, &known);
+        let fields = reading.fields("a suite", &root, &OF_SUITE);
         let name = fields.require(&mut reading, "name").and_then(|node| reading.name(node));
         let description = fields.find("description").and_then(|node| reading.word(node)).map(|word| word.text);
         let now = fields.find("now").and_then(|node| reading.parsed(node)).unwrap_or(Timestamp::from_millis(NOON));
@@ -148,7 +201,7 @@ impl Suite {
         }
         reading.finish()?;
         let name = name.map(|word| word.text).unwrap_or_default();
-        Ok(Self { name, description, file: file.clone(), cast, matrices, singles })
+        Ok(Self { name, description, file: file.clone(), cast, matrices, singles, cedar: Vec::new() })
     }
 
     /// The file that the suite was read from.

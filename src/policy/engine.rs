@@ -93,7 +93,8 @@ pub struct Engine {
     pub(super) permissions: Vec<PermissionInfo>,
     pub(super) presets: Vec<Preset>,
     pub(super) policies: Vec<PolicyInfo>,
-    /// The policies as they were written, which the slices have parts of: what is studied, never what decides.
+    /// The policies as they were written, which the slices have parts of: what is studied, and asked by tests that speak to Cedar
+    /// itself; never what decides.
     pub(super) originals: PolicySet,
     /// The same taken apart, once somebody asked why.
     pub(super) anatomies: OnceLock<Result<Vec<Anatomy>, LoadError>>,

@@ -210,7 +210,7 @@ fn check_admins(engine: &Engine) -> Vec<Diagnostic> {
 }
 
 /// What an action can be about: what the server asks, or for an action that it never asks about, by its resource types.
-fn targets(engine: &Engine, name: &str) -> Vec<Target> {
+pub(super) fn targets(engine: &Engine, name: &str) -> Vec<Target> {
     let asked = Action::ALL.into_iter().find(|action| action.as_str() == name);
     if asked.is_some_and(Action::is_about_admin) {
         return Role::ALL.map(Target::Admin).into();

@@ -1,10 +1,11 @@
-//! The policies, schema and tests that come with the binary.
+//! The policies, schema, tests and matrix that come with the binary.
 
 use super::files::{PolicyFiles, SourceFile, SourceKind};
 
 /// Every shipped file of the policy repository: path and text.
-pub const SHIPPED: [(&str, &str); 8] = [
+pub const SHIPPED: [(&str, &str); 9] = [
     ("policies/management.cedar", include_str!("../../policies/management.cedar")),
+    ("policies/matrix.md", include_str!("../../policies/matrix.md")),
     ("policies/permissions.cedar", include_str!("../../policies/permissions.cedar")),
     ("policies/suspension.cedar", include_str!("../../policies/suspension.cedar")),
     ("policies/tests/management.yaml", include_str!("../../policies/tests/management.yaml")),
@@ -19,9 +20,9 @@ pub const SHIPPED: [(&str, &str); 8] = [
 pub fn shipped() -> PolicyFiles {
     let live = SHIPPED.iter().filter_map(|(path, text)| {
         let (folder, name) = path.rsplit_once('/')?;
-        let kind = match folder {
-            "policies" => SourceKind::Policies,
-            "schema" => SourceKind::Schema,
+        let kind = match (folder, name.rsplit_once('.')?.1) {
+            ("policies", "cedar") => SourceKind::Policies,
+            ("schema", "cedarschema") => SourceKind::Schema,
             _ => return None,
         };
         Some(SourceFile { kind, path: (*path).to_owned(), name: name.to_owned(), text: (*text).to_owned() })

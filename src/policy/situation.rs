@@ -44,6 +44,12 @@ impl<'e> Situations<'e> {
                 let entities = principal.entities_with(engine, None, others)?;
                 Ok(Situation { slice: question.slice, request: decide::request(&principal, &question)?, entities })
             }
+            Asked::Cedar(asked) => {
+                let mut slices = engine.keys.values().chain(engine.admins.values());
+                let slice = slices.find(|slice| Some(&slice.action) == asked.request.action());
+                let slice = slice.ok_or("the server never asks about such an action")?;
+                Ok(Situation { slice, request: asked.request.clone(), entities: (*asked.entities).clone() })
+            }
             Asked::Admin { admin, role, action, target } => {
                 if !action.fits(target) {
                     return Err(format!("`{}` is not about such a target", action.as_str()));

@@ -69,6 +69,11 @@ pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic>
 }
 
 impl Prepared {
+    /// The policy as it was written.
+    pub(super) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     pub(super) fn new(policy: &Policy) -> Result<Self, Diagnostic> {
         let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string()).policy(policy.id().to_string());
         let json = policy.to_json().map_err(|error| failed(&error))?;

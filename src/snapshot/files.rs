@@ -64,16 +64,41 @@ const DEEPEST: usize = 16;
 /// A directory that is missing, a file that cannot be read, is no text, or goes past the size limit.
 pub fn read(dirs: &PolicyDirs) -> Result<PolicyFiles, ReadError> {
     let mut budget = MOST_BYTES;
-    let policies = read_live(&dirs.policies, &mut budget, |name| match name {
-        "guards.yaml" => Some(SourceKind::Guards),
-        _ => has_extension(name, &["cedar"]).then_some(SourceKind::Policies),
-    })?;
-    let schema =
-        read_live(&dirs.schema, &mut budget, |name| has_extension(name, &["cedarschema"]).then_some(SourceKind::Schema))?;
+    let policies = read_live(&dirs.policies, &mut budget, kind_in_policies)?;
+    let schema = read_schema(&dirs.schema, &mut budget)?;
     Ok(PolicyFiles::new(policies.into_iter().chain(schema).collect()))
 }
 
-/// Reads `tests/**/*.yaml` and `*.yml` of a policies directory, sorted by path; none when there is no such folder.
+/// Reads the `*.cedarschema` files of a directory, and takes their bytes off the budget.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_schema(schema: &Path, budget: &mut usize) -> Result<Vec<SourceFile>, ReadError> {
+    read_live(schema, budget, kind_in_schema)
+}
+
+/// What a file of the policies directory is by its name, if it is live.
+#[must_use]
+pub fn kind_in_policies(name: &str) -> Option<SourceKind> {
+    match name {
+        "guards.yaml" => Some(SourceKind::Guards),
+        _ => has_extension(name, &["cedar"]).then_some(SourceKind::Policies),
+    }
+}
+
+/// What a file of the schema directory is by its name, if it is live.
+#[must_use]
+pub fn kind_in_schema(name: &str) -> Option<SourceKind> {
+    has_extension(name, &["cedarschema"]).then_some(SourceKind::Schema)
+}
+
+/// What a file below the tests folder is by its name, if it belongs to a test.
+#[must_use]
+pub fn kind_in_tests(name: &str) -> Option<SourceKind> {
+    has_extension(name, &["yaml", "yml", "json"]).then_some(SourceKind::Tests)
+}
+
+/// Reads `tests/**` of a policies directory, `*.yaml`, `*.yml` and `*.json`, sorted by path; none when there is no such folder.
 ///
 /// # Errors
 /// As [`read`].
@@ -124,8 +149,8 @@ fn read_tree(dir: &Path, depth: usize, budget: &mut usize, files: &mut Vec<Sourc
         if metadata.is_dir() {
             printable_name(&path)?;
             read_tree(&path, depth - 1, budget, files)?;
-        } else if has_extension(&path.to_string_lossy(), &["yaml", "yml"]) {
-            files.push(read_file(&path, SourceKind::Tests, &metadata, budget)?);
+        } else if let Some(kind) = kind_in_tests(&path.to_string_lossy()) {
+            files.push(read_file(&path, kind, &metadata, budget)?);
         }
     }
     Ok(())

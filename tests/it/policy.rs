@@ -2,11 +2,15 @@
 
 mod check;
 mod coverage;
+mod diff;
 mod directories;
 mod explain;
 mod fmt;
 mod lint;
+mod matrix;
 mod mutants;
+mod recorded;
+mod reports;
 mod suites;
 
 use std::{fs, path::Path};
@@ -22,7 +26,7 @@ use claviger::{
 };
 use tempfile::TempDir;
 
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 struct Command {
     #[command(flatten)]
     args: PolicyArgs,

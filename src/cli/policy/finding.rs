@@ -16,11 +16,11 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     severity: &'static str,
-    message: String,
-    help: Option<String>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
     /// The `@id` of the policy that it is about.
     policy: Option<String>,
-    file: Option<String>,
+    pub(super) file: Option<String>,
     line: Option<usize>,
     column: Option<usize>,
     #[serde(skip)]
@@ -62,6 +62,15 @@ impl From<&Diagnostic> for Finding {
     }
 }
 
+impl Finding {
+    /// What has no place in a file's text.
+    pub(super) fn placeless(message: impl Into<String>, help: Option<&str>) -> Self {
+        let (message, help) = (message.into(), help.map(str::to_owned));
+        let source = Box::new(Placeless { message: message.clone(), help: help.clone() });
+        Self { severity: "error", message, help, policy: None, file: None, line: None, column: None, source }
+    }
+}
+
 impl From<&ReadError> for Finding {
     fn from(error: &ReadError) -> Self {
         let help = match error {
@@ -71,10 +80,8 @@ impl From<&ReadError> for Finding {
             ReadError::NoUtf8 { .. } => Some("save the file as UTF-8"),
             _ => None,
         };
-        let (message, help) = (error.to_string(), help.map(str::to_owned));
-        let source = Box::new(Placeless { message: message.clone(), help: help.clone() });
         let file = error.file().map(|path| path.display().to_string());
-        Self { severity: "error", message, help, policy: None, file, line: None, column: None, source }
+        Self { file, ..Self::placeless(error.to_string(), help) }
     }
 }
 
@@ -93,6 +100,14 @@ impl Finding {
             source,
         }
     }
+}
+
+/// Findings that end a command, and how it ends.
+pub(super) type Refusal = (Vec<Finding>, Exit);
+
+/// The end of a command that cannot read what it works on.
+pub(super) fn unread(error: &ReadError) -> Refusal {
+    (vec![Finding::from(error)], exit_of(error))
 }
 
 /// The findings of a failed load.

@@ -2,12 +2,12 @@
 
 use super::{
     DirArgs,
-    finding::{self, Finding},
+    finding::{self, Finding, Refusal},
 };
 use crate::{
     cli::exit::Exit,
     policy::{Case, Engine, PolicyFiles, Suite},
-    snapshot::files::{self, ReadError},
+    snapshot::files,
 };
 
 /// What the commands that run test cases start from.
@@ -22,21 +22,17 @@ pub(super) struct Suites {
     pub unread: usize,
 }
 
-/// Why there is nothing to run, and how the command ends.
-pub(super) type Refusal = (Vec<Finding>, Exit);
-
 impl Suites {
     /// Validates the policies, skips the guards, and reads every suite.
     pub(super) fn load(args: &DirArgs) -> Result<Self, Refusal> {
-        let unread = |error: ReadError| (vec![Finding::from(&error)], finding::exit_of(&error));
         let dirs = args.dirs();
-        let files = files::read(&dirs).map_err(unread)?;
-        let sources = files::read_tests(&dirs.policies).map_err(unread)?;
+        let files = files::read(&dirs).map_err(|error| finding::unread(&error))?;
+        let sources = files::read_tests(&dirs.policies).map_err(|error| finding::unread(&error))?;
         let engine = Engine::load_without_guards(&files, &args.settings());
         let engine = engine.map_err(|error| (finding::of_load(&error), Exit::Negative))?;
         let mut suites = Self { files, engine, cases: Vec::new(), findings: Vec::new(), unread: 0 };
-        for file in &sources {
-            match Suite::parse(file).and_then(|suite| suite.cases(&suites.engine)) {
+        for (file, suite) in Suite::parse_all(&sources) {
+            match suite.and_then(|suite| suite.cases(&suites.engine)) {
                 Ok(cases) => suites.cases.extend(cases.into_iter().map(|case| (file.path.clone(), case))),
                 Err(error) => {
                     suites.unread += 1;

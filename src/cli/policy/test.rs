@@ -1,31 +1,58 @@
 //! `claviger policy test`: runs the suites that lie beside the policies.
 
+mod junit;
 mod mutants;
 mod report;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    num::NonZero,
+    panic::resume_unwind,
+    path::PathBuf,
+    thread,
+};
 
 use clap::{Args, ValueEnum};
 
 use self::report::{Run, Tested};
-use super::{DirArgs, Format, finding, suites::Suites};
+use super::{
+    DirArgs, Format,
+    finding::{self, Finding},
+    suites::Suites,
+};
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::Case,
+    policy::{Case, CaseResult, Engine, SUITE_SCHEMA},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
     /// Only tests whose name, file included, holds this text
+    #[arg(value_name = "FILTER")]
+    text: Option<String>,
+    /// The same, for scripts
+    #[arg(long, value_name = "TEXT", conflicts_with = "text")]
     filter: Option<String>,
     /// Make small mistakes in the policies, one after the other, and list those that no test notices
-    #[arg(long)]
+    #[arg(long, conflicts_with = "junit")]
     mutants: bool,
     #[command(flatten)]
     dirs: DirArgs,
     /// How to write the report
     #[arg(long, value_enum, default_value_t = TestFormat::Human)]
     format: TestFormat,
+    /// Write the report as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print the JSON Schema of a YAML suite, for editors, and run nothing
+    #[arg(long)]
+    print_schema: bool,
+}
+
+impl TestArgs {
+    fn wants(&self, name: &str) -> bool {
+        self.text.iter().chain(&self.filter).all(|text| name.contains(text))
+    }
 }
 
 /// How a test report is written.
@@ -50,60 +77,88 @@ impl TestFormat {
 }
 
 pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let mut suites = match Suites::load(&args.dirs) {
-        Ok(suites) => suites,
+    if args.print_schema {
+        write!(streams.out, "{SUITE_SCHEMA}")?;
+        return Ok(Exit::Ok);
+    }
+    let (run, exit) = match Suites::load(&args.dirs) {
+        Ok(mut suites) => {
+            let run = test(args, &mut suites, streams)?;
+            let good = run.findings.is_empty() && run.failed() == 0;
+            if args.mutants && good {
+                return mutants::run(args, suites, streams);
+            }
+            (run, if good { Exit::Ok } else { Exit::Negative })
+        }
         Err((findings, exit)) => {
-            let run = Run { findings, ..Run::default() };
-            report(args.format, &run, streams)?;
-            return Ok(exit);
+            finding::write_all(&findings, args.format.of_findings(), streams)?;
+            (Run { findings, ..Run::default() }, exit)
         }
     };
-    let run = test(args, &mut suites);
-    let good = run.findings.is_empty() && run.failed() == 0 && !run.tests.is_empty();
-    if args.mutants && good {
-        return mutants::run(args, suites, streams);
+    if args.format == TestFormat::Json {
+        report::write_json(&run, streams)?;
+    } else if !run.tests.is_empty() {
+        report::write_human(&run, args.format == TestFormat::Github, streams)?;
     }
-    report(args.format, &run, streams)?;
+    if let Some(path) = &args.junit
+        && let Err(error) = junit::write(&run, path)
+    {
+        writeln!(streams.err, "error: `{}` cannot be written: {error}", path.display())?;
+        return Ok(exit.max(Exit::Failed));
+    }
     if args.mutants {
         writeln!(streams.err, "error: no mutant was tried: the tests must pass without one")?;
     }
-    Ok(if good { Exit::Ok } else { Exit::Negative })
-}
-
-/// Whether the filter lets a case through, by its whole name.
-fn is_wanted(args: &TestArgs, name: &str) -> bool {
-    args.filter.as_ref().is_none_or(|filter| name.contains(filter))
+    Ok(exit)
 }
 
 fn full_name(file: &str, case: &Case) -> String {
     format!("{file}: {}", case.name)
 }
 
-/// Runs what the filter lets through.
-fn test(args: &TestArgs, suites: &mut Suites) -> Run {
-    let named = suites.cases.iter().map(|(file, case)| (full_name(file, case), file, case));
-    let wanted = named.filter(|(name, ..)| is_wanted(args, name));
-    let tests: Vec<Tested> =
-        wanted.map(|(name, file, case)| Tested { name, file: file.clone(), result: case.run(&suites.engine) }).collect();
-    let filtered_out = suites.cases.len() - tests.len();
-    Run { filtered_out, tests, findings: std::mem::take(&mut suites.findings), unread: suites.unread }
+/// Runs what the filter lets through. A suite that cannot be read does not keep the others from running.
+fn test(args: &TestArgs, suites: &mut Suites, streams: &mut Streams<'_>) -> io::Result<Run> {
+    let mut run = Run { findings: std::mem::take(&mut suites.findings), unread: suites.unread, ..Run::default() };
+    let wanted: Vec<&(String, Case)> = suites.cases.iter().filter(|(file, case)| args.wants(&full_name(file, case))).collect();
+    let all = suites.cases.len();
+    run.filtered_out = all - wanted.len();
+    if wanted.is_empty() && run.findings.is_empty() {
+        let help = if all > 0 { "the filter lets none through" } else { "put suites into `tests` in the policies directory" };
+        run.findings.push(Finding::placeless("no test was found", Some(help)));
+    }
+    finding::write_all(&run.findings, args.format.of_findings(), streams)?;
+    // Mutants have a report of their own, unless there is none because a test fails.
+    let told = args.format != TestFormat::Json && !wanted.is_empty() && !args.mutants;
+    if told {
+        writeln!(streams.out, "running {} {}", wanted.len(), if wanted.len() == 1 { "case" } else { "cases" })?;
+    }
+    for batch in wanted.chunks(BATCH) {
+        for ((file, case), result) in batch.iter().zip(run_batch(&suites.engine, batch)?) {
+            let tested = Tested { name: full_name(file, case), file: file.clone(), result };
+            if told {
+                report::write_line(&tested, streams)?;
+            }
+            run.tests.push(tested);
+        }
+    }
+    Ok(run)
 }
 
-fn report(format: TestFormat, run: &Run, streams: &mut Streams<'_>) -> io::Result<()> {
-    if format == TestFormat::Json {
-        return report::write_json(run, streams);
-    }
-    finding::write_all(&run.findings, format.of_findings(), streams)?;
-    if run.tests.is_empty() {
-        if run.findings.is_empty() {
-            let why = if run.filtered_out > 0 {
-                "the filter lets none through"
-            } else {
-                "put suites into `tests` in the policies directory"
-            };
-            writeln!(streams.err, "error: no test was found: {why}")?;
+/// So many cases run before their lines are written.
+const BATCH: usize = 256;
+/// Policies that no guard has seen may be as deep as the main thread could take.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// Runs cases on every core; the results are in the order of the cases.
+fn run_batch(engine: &Engine, batch: &[&(String, Case)]) -> io::Result<Vec<CaseResult>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for part in batch.chunks(batch.len().div_ceil(threads).max(1)) {
+            let run = move || part.iter().map(|(_, case)| case.run(engine)).collect::<Vec<_>>();
+            running.push(thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run)?);
         }
-        return Ok(());
-    }
-    report::write_human(run, format == TestFormat::Github, streams)
+        let results = running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok(results.flatten().collect())
+    })
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     Asked, Case, Suite,
     cast::{Names, expand},
+    cedar,
     claims::{Aim, Matrix, Scene, Single, Subject},
     fields::Reading,
     outcome::Expected,
@@ -37,6 +38,7 @@ pub(super) fn cases(suite: &Suite, engine: &Engine) -> Result<Vec<Case>, LoadErr
     for single in &suite.singles {
         bound.extend(bind_single(&mut reading, engine, single));
     }
+    cedar::bind(&mut reading, engine, &suite.cedar, &mut bound)?;
     let mut names = HashSet::new();
     for case in &bound {
         if !names.insert(case.name.as_str()) {

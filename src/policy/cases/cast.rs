@@ -23,6 +23,11 @@ use crate::{
 /// A day in milliseconds: how long before `now` a key was created, when nobody says.
 const DAY: i64 = 86_400_000;
 
+/// The fields of what a suite defines.
+pub(super) const OF_ORG: [&str; 3] = ["id", "name", "suspended"];
+pub(super) const OF_KEY: [&str; 6] = ["id", "org", "permissions", "environment", "created_at", "expires_at"];
+pub(super) const OF_ADMIN: [&str; 1] = ["role"];
+
 #[derive(Debug, Clone)]
 pub(super) struct Org {
     pub id: OrgId,
@@ -80,7 +85,7 @@ impl Cast {
             }
         }
         for (name, node) in entries(reading, "admins") {
-            let fields = reading.fields("an admin", node, &["role"]);
+            let fields = reading.fields("an admin", node, &OF_ADMIN);
             let role = fields.require(reading, "role").and_then(|node| reading.parsed(node));
             cast.admins.extend(role.map(|role| (name.text.clone(), role)));
         }
@@ -92,8 +97,7 @@ impl Cast {
     }
 
     fn read_key(&self, reading: &mut Reading<'_>, index: usize, node: &Node) -> Option<Key> {
-        let known = ["id", "org", "permissions", "environment", "created_at", "expires_at"];
-        let fields = reading.fields("a key", node, &known);
+        let fields = reading.fields("a key", node, &OF_KEY);
         let org = fields.require(reading, "org").and_then(|node| self.org(reading, node));
         let permissions = fields.require(reading, "permissions").map(|node| Names::read(reading, node));
         let environment = fields.find("environment").and_then(|node| reading.parsed(node));
@@ -179,7 +183,7 @@ pub(super) fn expand(reading: &mut Reading<'_>, engine: &Engine, words: &[Word])
 }
 
 fn read_org(reading: &mut Reading<'_>, index: usize, name: &Word, node: &Node) -> Org {
-    let fields = reading.fields("an org", node, &["id", "name", "suspended"]);
+    let fields = reading.fields("an org", node, &OF_ORG);
     let shown = fields.find("name").and_then(|node| reading.word(node));
     Org {
         id: read_id(reading, &fields, index),

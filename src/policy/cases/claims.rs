@@ -66,12 +66,15 @@ pub(super) struct Single {
     pub missing: Option<Word>,
 }
 
-const SCENE: [&str; 5] = ["org", "resource", "role", "context", "now"];
+/// The fields of a matrix and of a case, besides those of their scene.
+pub(super) const OF_MATRIX: [&str; 7] = ["name", "keys", "admins", "actions", "allow", "reason", "code"];
+pub(super) const OF_CASE: [&str; 10] =
+    ["name", "key", "admin", "action", "decision", "reason", "policies", "code", "missing_permission", "errors"];
+pub(super) const SCENE: [&str; 5] = ["org", "resource", "role", "context", "now"];
 
 impl Matrix {
     pub(super) fn read(reading: &mut Reading<'_>, cast: &Cast, now: Timestamp, index: usize, node: &Node) -> Option<Self> {
-        let own = ["name", "keys", "admins", "actions", "allow", "reason", "code"];
-        let fields = reading.fields("a matrix", node, &[&own[..], &SCENE].concat());
+        let fields = reading.fields("a matrix", node, &[&OF_MATRIX[..], &SCENE].concat());
         let unnamed = || if index == 0 { "matrix".to_owned() } else { format!("matrix {}", index + 1) };
         let name = fields.find("name").and_then(|node| reading.name(node)).map_or_else(unnamed, |word| word.text);
         fields.exclude(reading, "keys", "admins");
@@ -119,8 +122,7 @@ fn read_subjects(reading: &mut Reading<'_>, cast: &Cast, fields: &Fields<'_>) ->
 
 impl Single {
     pub(super) fn read(reading: &mut Reading<'_>, cast: &Cast, now: Timestamp, node: &Node) -> Option<Self> {
-        let own = ["name", "key", "admin", "action", "decision", "reason", "policies", "code", "missing_permission", "errors"];
-        let fields = reading.fields("a case", node, &[&own[..], &SCENE].concat());
+        let fields = reading.fields("a case", node, &[&OF_CASE[..], &SCENE].concat());
         fields.exclude(reading, "key", "admin");
         let name = fields.require(reading, "name").and_then(|node| reading.name(node));
         let for_admins = fields.find("admin").is_some();
@@ -187,8 +189,10 @@ impl Scene {
     }
 }
 
+pub(super) const OF_RESOURCE: [&str; 2] = ["type", "id"];
+
 fn read_resource(reading: &mut Reading<'_>, node: &Node) -> Option<Resource> {
-    let fields = reading.fields("a resource", node, &["type", "id"]);
+    let fields = reading.fields("a resource", node, &OF_RESOURCE);
     let kind = fields.require(reading, "type").and_then(|node| reading.word(node));
     let id = fields.require(reading, "id").and_then(|node| reading.word(node));
     Some(Resource { kind: kind?.text, id: id?.text })

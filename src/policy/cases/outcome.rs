@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Asked, Case, fields::suggestion};
+use super::{Asked, cedar, fields::suggestion};
 use crate::{
     domain::decision::{BadRequest, Decision, Verdict},
     policy::{decide, engine::Engine, management},
@@ -69,7 +69,8 @@ impl Expected {
         // A denial that no rule decided proves nothing about the rules: it must be asked for by its code.
         let code_matches = self.code.as_deref().is_some_and(|code| got.code.as_deref() == Some(code));
         if let (Some(detail), false, 0) = (&got.detail, code_matches, self.errors) {
-            differences.push(format!("no rule decided: {detail}"));
+            let what = if got.allow { "a policy failed" } else { "no rule decided" };
+            differences.push(format!("{what}: {detail}"));
         }
         if let (Some(code), false) = (&self.code, code_matches) {
             differences.push(format!("expected code `{code}`, got {}", named(got.code.as_deref())));
@@ -188,8 +189,8 @@ impl std::fmt::Display for Outcome {
 }
 
 /// Asks the engine exactly as the server does.
-pub(super) fn ask(case: &Case, engine: &Engine) -> Outcome {
-    match &case.asked {
+pub(super) fn ask(asked: &Asked, engine: &Engine) -> Outcome {
+    match asked {
         Asked::Key { facts, request, now } => {
             let principal = engine.principal(facts.clone());
             let question = match engine.read(request, &principal, *now) {
@@ -210,5 +211,6 @@ pub(super) fn ask(case: &Case, engine: &Engine) -> Outcome {
             let errors = if matches!(decision.verdict, Verdict::PolicyError { .. }) { count() } else { 0 };
             Outcome::decided(decision, errors)
         }
+        Asked::Cedar(asked) => cedar::ask(engine, asked),
     }
 }

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 use super::{yaml::Node, *};
 use crate::policy::{SHIPPED, Settings, SourceKind, shipped};
 
+mod cedar;
 mod mutants;
 mod reading;
 mod running;
+mod schema;
 
 fn suite_file(text: &str) -> SourceFile {
     let (path, name) = ("policies/tests/a.yaml".to_owned(), "a.yaml".to_owned());

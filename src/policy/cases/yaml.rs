@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::policy::{diagnostic::Diagnostic, files::SourceFile};
 
 /// Lists and mappings inside each other; more than any suite needs, and little enough to recurse over.
-const DEEPEST: usize = 32;
+pub(super) const DEEPEST: usize = 32;
 
 /// Bytes of the text.
 #[derive(Debug, Clone, Copy, Default)]

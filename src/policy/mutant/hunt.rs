@@ -163,7 +163,7 @@ impl<'e, 'c> Range<'e, 'c> {
         let principal = &self.engine.shape.key_type;
         let slice = match &target.case.asked {
             Asked::Key { request, .. } => self.engine.keys.get(request.action.as_str()),
-            Asked::Admin { .. } => None,
+            Asked::Admin { .. } | Asked::Cedar(_) => None,
         };
         let matters = |slice: &Slice| slice.can_hold(&aim.prepared, principal) || slice.can_hold(mutant, principal);
         target.case.expected.missing_permission != Missing::Any && slice.is_some_and(matters)
@@ -176,11 +176,18 @@ fn alone(policy: &Policy) -> Result<PolicySet, Diagnostic> {
     Ok(set)
 }
 
+fn replace(set: &mut PolicySet, policy: &Policy) -> Result<(), Diagnostic> {
+    let failed = |error: &dyn std::fmt::Display| Diagnostic::general(error.to_string());
+    set.remove_static(policy.id().clone()).map_err(|error| failed(&error))?;
+    set.add(policy.clone()).map_err(|error| failed(&error))
+}
+
 /// Puts a policy into the slice that answers a question.
 fn exchange(engine: &mut Engine, asked: &Asked, policy: &Prepared) -> Result<(), Diagnostic> {
     let (slice, principal) = match asked {
         Asked::Key { request, .. } => (engine.keys.get_mut(request.action.as_str()), &engine.shape.key_type),
         Asked::Admin { action, .. } => (engine.admins.get_mut(action.as_str()), &engine.shape.admin_type),
+        Asked::Cedar(_) => return replace(&mut engine.originals, policy.policy()),
     };
     slice.map_or(Ok(()), |slice| slice.exchange(policy, principal, &engine.schema))
 }

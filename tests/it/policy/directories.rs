@@ -125,7 +125,7 @@ fn suites_are_found_in_all_folders_under_tests_in_order() {
     let tests = repository.path().join("policies/tests");
     let found = read_tests(&repository.path().join("policies")).unwrap();
     let paths: Vec<&str> = found.iter().map(|file| file.path.strip_prefix(&format!("{}/", tests.display())).unwrap()).collect();
-    assert_eq!(paths, ["a.yml", "b/deep/one.yaml", "management.yaml", "permissions.yaml", "suspension.yaml"]);
+    assert_eq!(paths, ["a.yml", "b/deep/one.yaml", "c.json", "management.yaml", "permissions.yaml", "suspension.yaml"]);
     symlink("..", tests.join("loop")).unwrap();
     assert!(matches!(read_tests(&repository.path().join("policies")), Err(ReadError::TooDeep(_))));
 }

@@ -5,7 +5,9 @@ use std::{fmt::Write as _, fs};
 use claviger::cli::exit::Exit;
 use insta::assert_snapshot;
 
-use super::{Repository, run};
+use clap::Parser as _;
+
+use super::{Command, Repository, run};
 
 const SMALL: &str = "name: small
 orgs: { acme: , globex: { suspended: true } }
@@ -67,6 +69,13 @@ fn a_filter_picks_cases_by_file_and_name() {
     assert!(ran.out.starts_with("running 2 cases\n"), "{ran}");
     assert!(ran.out.ends_with("\n2 passed; 0 failed; 3 filtered out\n"), "{ran}");
     assert_eq!(repository.run(&["test", "small.yaml"]).exit, Exit::Ok);
+    assert_eq!(repository.run(&["test", "--filter", "reader ×"]).out, ran.out);
+}
+
+#[test]
+fn two_filters_are_a_usage_error() {
+    let error = Command::try_parse_from(["policy", "test", "one", "--filter", "two"]).unwrap_err();
+    assert_eq!((error.kind(), error.exit_code()), (clap::error::ErrorKind::ArgumentConflict, 2));
 }
 
 #[test]
@@ -76,18 +85,21 @@ fn no_test_at_all_is_a_failure() {
     exit 3
     --- stdout
     --- stderr
-    error: no test was found: the filter lets none through
+      × no test was found
+      help: the filter lets none through
     ");
     fs::remove_dir_all(repository.path().join("policies/tests")).unwrap();
     assert_snapshot!(repository.run(&["test"]), @"
     exit 3
     --- stdout
     --- stderr
-    error: no test was found: put suites into `tests` in the policies directory
+      × no test was found
+      help: put suites into `tests` in the policies directory
     ");
     let ran = repository.run(&["test", "--format", "json"]);
     assert_eq!(ran.exit, Exit::Negative);
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()["ok"], false);
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&report["ok"], &report["diagnostics"][0]["message"]), (&false.into(), &"no test was found".into()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{TestArgs, TestFormat, full_name, is_wanted};
+use super::{TestArgs, TestFormat, full_name};
 use crate::{
     cli::{
         exit::Exit,
@@ -41,7 +41,7 @@ struct SurvivorView<'a> {
 
 /// Runs the tests that the filter lets through, which pass, against every mutant.
 pub(super) fn run(args: &TestArgs, suites: Suites, streams: &mut Streams<'_>) -> io::Result<Exit> {
-    let cases = suites.cases.iter().filter(|(file, case)| is_wanted(args, &full_name(file, case)));
+    let cases = suites.cases.iter().filter(|(file, case)| args.wants(&full_name(file, case)));
     let cases: Vec<&Case> = cases.map(|(_, case)| case).collect();
     let bar = progress::bar(0, "trying mutants");
     let hunt = Hunt::run(suites.engine, &cases, |done, total| {

@@ -45,32 +45,21 @@ impl Run {
     }
 }
 
+/// The line of a case, written as soon as it has run: of many cases, that is the progress.
+pub(super) fn write_line(test: &Tested, streams: &mut Streams<'_>) -> io::Result<()> {
+    let passed = test.result.passed();
+    let verdict = streams.out.verdict(passed, if passed { "ok" } else { "FAILED" });
+    writeln!(streams.out, "test {} ... {verdict}", test.name)
+}
+
+/// What follows the lines of the cases.
 pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) -> io::Result<()> {
     let count = run.tests.len();
-    writeln!(streams.out, "running {count} {}", if count == 1 { "case" } else { "cases" })?;
-    for test in &run.tests {
-        let passed = test.result.passed();
-        let verdict = streams.out.verdict(passed, if passed { "ok" } else { "FAILED" });
-        writeln!(streams.out, "test {} ... {verdict}", test.name)?;
-    }
     if run.failed() > 0 {
         writeln!(streams.out, "\nfailures:\n")?;
     }
     for test in run.failures() {
-        let result = &test.result;
-        let (line, column) = result.position;
-        writeln!(streams.out, "---- {}\n  at {}:{line}:{column}", test.name, test.file)?;
-        writeln!(
-            streams.out,
-            "  expected: {}\n       got: {}\n  decided by: {}",
-            result.expected,
-            result.got,
-            deciders(&result.got)
-        )?;
-        for difference in &result.differences {
-            writeln!(streams.out, "  - {difference}")?;
-        }
-        writeln!(streams.out)?;
+        writeln!(streams.out, "---- {}\n{}", test.name, explain(test))?;
     }
     if annotate {
         write_annotations(run, streams)?;
@@ -83,6 +72,25 @@ pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) 
     let filtered = if run.filtered_out > 0 { format!("; {} filtered out", run.filtered_out) } else { String::new() };
     let gap = if run.failed() > 0 { "" } else { "\n" };
     writeln!(streams.out, "{gap}{} passed; {} failed{filtered}{unread}", count - run.failed(), run.failed())
+}
+
+/// What was expected, what came and who decided, each on a line.
+pub(super) fn explain(test: &Tested) -> String {
+    let result = &test.result;
+    let (line, column) = result.position;
+    let mut told = format!(
+        "  at {}:{line}:{column}\n  expected: {}\n       got: {}\n  decided by: {}\n",
+        test.file,
+        result.expected,
+        result.got,
+        deciders(&result.got)
+    );
+    for difference in &result.differences {
+        told.push_str("  - ");
+        told.push_str(difference);
+        told.push('\n');
+    }
+    told
 }
 
 fn deciders(got: &Outcome) -> String {
