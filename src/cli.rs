@@ -25,6 +25,8 @@ mod replicas;
 mod serve;
 mod server;
 mod settings;
+#[cfg(feature = "prove")]
+mod stand_in;
 pub mod streams;
 
 use std::io::Write as _;
@@ -85,6 +87,10 @@ enum Command {
     /// Print the OpenAPI document of the HTTP API
     #[command(after_help = "Examples:\n  claviger openapi > openapi.json")]
     Openapi,
+    /// Stand in for the solver cvc5, by its shared libraries
+    #[cfg(feature = "prove")]
+    #[command(name = crate::prove::STAND_IN, hide = true)]
+    StandIn(stand_in::StandInArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -105,6 +111,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Config(args) => settings::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Openapi => openapi(),
+        #[cfg(feature = "prove")]
+        Command::StandIn(args) => stand_in::run(&args),
     };
     done.unwrap_or_else(|failure: Failure| {
         // When stderr is gone, the exit code is all that is left.

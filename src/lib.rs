@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! cli → http → snapshot → store  → domain
-//!                       ↘ policy → domain
+//!    ↘                  ↘ policy → domain
+//!      prove            → policy
 //! ```
 
 pub mod cli;
@@ -12,6 +13,8 @@ pub mod config;
 pub mod domain;
 pub mod http;
 pub mod policy;
+#[cfg(feature = "prove")]
+pub mod prove;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

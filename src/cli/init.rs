@@ -1,8 +1,9 @@
 //! `claviger init`: a policy repository to start from.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
 };
 
@@ -29,8 +30,11 @@ pub(super) struct InitArgs {
     dir: PathBuf,
 }
 
-const MORE: [(&str, &str); 2] =
-    [("README.md", include_str!("init/README.md")), (".github/workflows/policies.yml", include_str!("init/policies.yml"))];
+const MORE: [(&str, &str); 3] = [
+    ("README.md", include_str!("init/README.md")),
+    (".github/workflows/policies.yml", include_str!("init/policies.yml")),
+    ("scripts/get-cvc5", include_str!("../../scripts/get-cvc5")),
+];
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit, Failure> {
     let files: Vec<_> = SHIPPED.iter().chain(&MORE).map(|(path, text)| (args.dir.join(path), *text)).collect();
@@ -50,6 +54,9 @@ pub(super) fn run(args: &InitArgs) -> Result<Exit, Failure> {
         }
         let mut file = File::create_new(&path).map_err(unwritable)?;
         file.write_all(text.as_bytes()).map_err(unwritable)?;
+        if text.starts_with("#!") {
+            file.set_permissions(Permissions::from_mode(0o755)).map_err(unwritable)?;
+        }
         write_line(&path.display().to_string())?;
     }
     say("next: `claviger policy check`, `claviger policy test`, `claviger dev`");

@@ -8,6 +8,8 @@ mod finding;
 mod fmt;
 mod matrix;
 mod progress;
+#[cfg(feature = "prove")]
+mod prove;
 mod revision;
 mod suites;
 mod test;
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{domain::permission::Permission, policy::Settings, snapshot::files::PolicyDirs};
 
-/// Check, format and test policies; needs no server and no network
+/// Check, format, test and prove policies; needs no server and no network
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct PolicyArgs {
@@ -34,7 +36,8 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
 3 no (the server would not load the set, a test fails or none is found, a mutant survives,
 coverage is below the bar, a file is not formatted, the committed matrix is out of date,
-something changed that `--fail-on` names)";
+something changed that `--fail-on` names, an invariant is not proved, an action allows more),
+5 no solver";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -113,6 +116,10 @@ Examples:
   claviger policy diff main . --fail-on wider            exits with 3 when something becomes allowed
   claviger policy diff main policies --recorded claviger.log")]
     Diff(diff::DiffArgs),
+    /// Prove what must hold for every possible request, with a solver; show a request where it does not
+    #[cfg(feature = "prove")]
+    #[command(after_help = prove::HELP)]
+    Prove(prove::ProveArgs),
 }
 
 /// Where the live files lie, and what the server is told about them.
@@ -171,6 +178,8 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
         Command::Explain(args) => explain::run(&args, streams),
         Command::Matrix(args) => matrix::run(&args, streams),
         Command::Diff(args) => diff::run(&args, streams),
+        #[cfg(feature = "prove")]
+        Command::Prove(args) => prove::run(&args, streams),
     }
 }
 

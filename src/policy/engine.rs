@@ -131,6 +131,18 @@ impl Engine {
         &self.policies
     }
 
+    /// Every policy under its id, as it was written.
+    #[must_use]
+    pub const fn policy_set(&self) -> &PolicySet {
+        &self.originals
+    }
+
+    /// What the policies were validated with.
+    #[must_use]
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// The permissions that the names stand for, presets expanded.
     ///
     /// # Errors

@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use cedar_policy::{Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, ValidationError, ValidationMode, Validator};
+use cedar_policy::{
+    Authorizer, Effect as CedarEffect, Policy, PolicyId, PolicySet, Schema, ValidationError, ValidationMode, Validator,
+};
 
 use super::{
     diagnostic::{Diagnostic, LoadError, MOST, advance},
@@ -72,7 +74,7 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
     supply::check(files, &vocabulary)?;
     let shape = Shape::read(&vocabulary)?;
     check_settings(&vocabulary, settings)?;
-    validate(&vocabulary, &parsed)?;
+    validate(&vocabulary.schema, &parsed)?;
     let prepared = slice::prepare(&parsed.set)?;
     let slices = |principal: &str, wanted: fn(&ActionShape) -> bool| {
         let principal = type_name(principal)?;
@@ -108,22 +110,28 @@ fn check_settings(vocabulary: &Vocabulary, settings: &Settings) -> Result<(), Lo
 
 /// Every policy under its `@id`, and where it came from.
 pub(super) struct Parsed<'a> {
-    set: PolicySet,
-    infos: Vec<PolicyInfo>,
+    pub set: PolicySet,
+    pub infos: Vec<PolicyInfo>,
     labels: HashMap<PolicyId, Label>,
-    sources: HashMap<PolicyId, &'a SourceFile>,
+    pub sources: HashMap<PolicyId, &'a SourceFile>,
 }
 
-pub(super) fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
+/// Reads Cedar texts: every statement has an `@id`, and no two the same one.
+pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a SourceFile>) -> Result<Parsed<'a>, LoadError> {
     let mut parsed = Parsed { set: PolicySet::new(), infos: Vec::new(), labels: HashMap::new(), sources: HashMap::new() };
     let mut problems = Vec::new();
-    for file in files.of(SourceKind::Policies) {
+    for file in files {
         match PolicySet::from_str(&file.text) {
             Ok(set) => parsed.add_file(file, &set, &mut problems),
             Err(errors) => problems.extend(errors.iter().take(MOST).map(|error| Diagnostic::cedar(file, error))),
         }
     }
     LoadError::check(problems)?;
+    Ok(parsed)
+}
+
+pub(super) fn parse(files: &PolicyFiles) -> Result<Parsed<'_>, LoadError> {
+    let parsed = read(files.of(SourceKind::Policies))?;
     if parsed.infos.is_empty() {
         let problem = Diagnostic::general("there is no policy");
         return Err(problem
@@ -228,8 +236,8 @@ impl<'a> Parsed<'a> {
 }
 
 /// Strict validation: a warning is a policy that does not do what its author meant.
-fn validate(vocabulary: &Vocabulary, parsed: &Parsed<'_>) -> Result<(), LoadError> {
-    let result = Validator::new(vocabulary.schema.clone()).validate(&parsed.set, ValidationMode::Strict);
+pub(super) fn validate(schema: &Schema, parsed: &Parsed<'_>) -> Result<(), LoadError> {
+    let result = Validator::new(schema.clone()).validate(&parsed.set, ValidationMode::Strict);
     let misspelt = |error: &&ValidationError| {
         matches!(error, ValidationError::UnrecognizedActionId(_) | ValidationError::UnrecognizedEntityType(_))
     };

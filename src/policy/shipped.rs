@@ -3,7 +3,8 @@
 use super::files::{PolicyFiles, SourceFile, SourceKind};
 
 /// Every shipped file of the policy repository: path and text.
-pub const SHIPPED: [(&str, &str); 9] = [
+pub const SHIPPED: [(&str, &str); 10] = [
+    ("policies/invariants/keys.cedar", include_str!("../../policies/invariants/keys.cedar")),
     ("policies/management.cedar", include_str!("../../policies/management.cedar")),
     ("policies/matrix.md", include_str!("../../policies/matrix.md")),
     ("policies/permissions.cedar", include_str!("../../policies/permissions.cedar")),

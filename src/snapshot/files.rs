@@ -127,6 +127,15 @@ pub fn read_policies(policies: &Path) -> Result<Vec<SourceFile>, ReadError> {
     Ok(files)
 }
 
+/// Reads the `*.cedar` files of an invariants folder.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_invariants(invariants: &Path) -> Result<Vec<SourceFile>, ReadError> {
+    let kind = |name: &str| has_extension(name, &["cedar"]).then_some(SourceKind::Policies);
+    read_live(invariants, &mut { MOST_BYTES }, kind)
+}
+
 fn read_live(dir: &Path, budget: &mut usize, kind: impl Fn(&str) -> Option<SourceKind>) -> Result<Vec<SourceFile>, ReadError> {
     let mut files = Vec::new();
     for path in entries(dir)? {

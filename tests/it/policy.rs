@@ -9,6 +9,8 @@ mod fmt;
 mod lint;
 mod matrix;
 mod mutants;
+#[cfg(feature = "prove")]
+mod prove;
 mod recorded;
 mod reports;
 mod suites;

@@ -21,7 +21,7 @@ pub(super) struct Finding {
     /// The `@id` of the policy that it is about.
     policy: Option<String>,
     pub(super) file: Option<String>,
-    line: Option<usize>,
+    pub(super) line: Option<usize>,
     column: Option<usize>,
     #[serde(skip)]
     source: Box<dyn miette::Diagnostic>,

@@ -7,7 +7,7 @@ use super::Shell;
 
 /// The commands that do something, with their whole names.
 fn leaves(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
-    let mut commands = command.get_subcommands().filter(|sub| sub.get_name() != "help").peekable();
+    let mut commands = command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()).peekable();
     if commands.peek().is_none() {
         found.push((path.to_owned(), command.clone()));
     }
