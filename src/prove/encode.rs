@@ -202,11 +202,11 @@ mod tests {
             ("forbid (principal == A::\"a\", action, resource is B);", "(principal==A::\"a\")&&(resourceisB)"),
             (
                 "forbid (principal is A in B::\"b\", action, resource in C::\"c\");",
-                "(principalisAinB::\"b\")&&(resourceinC::\"c\")",
+                "(principalisA)&&(principalinB::\"b\")&&(resourceinC::\"c\")",
             ),
             (
                 "forbid (principal, action in [Action::\"a\", Action::\"b\"], resource) when { context.x } unless { context.y };",
-                "((actionin[Action::\"a\",Action::\"b\"])&&(context[\"x\"]))&&(!(context[\"y\"]))",
+                "(actionin[Action::\"a\",Action::\"b\"])&&context.x&&(!context.y)",
             ),
         ];
         for (text, expected) in cases {

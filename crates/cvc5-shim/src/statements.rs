@@ -24,8 +24,8 @@ impl Statements {
     /// Takes one byte; returns the statement that it completes. Comments, and space between statements, are left out.
     pub(crate) fn push(&mut self, byte: u8) -> Option<Statement> {
         if let Some(end) = self.quoted_until {
-            // The line break of a comment parts the words around it.
-            if end != b'\n' || byte == b'\n' {
+            // Of a comment inside a statement the line break stays: it parts the words around it.
+            if end != b'\n' || (byte == b'\n' && self.depth > 0) {
                 self.text.push(byte);
             }
             if byte == end {
