@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod cause;
 pub mod clock;
 pub mod decision;
 pub mod id;

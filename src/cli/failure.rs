@@ -5,6 +5,7 @@ use std::{fmt, io};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use super::exit::Exit;
+pub(super) use crate::domain::cause::chain;
 use crate::{config::ConfigError, policy::LoadError, snapshot::files::ReadError, store::StoreError, telemetry::TelemetryError};
 
 /// Ends a command with a message on stderr.
@@ -42,17 +43,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
-}
-
-/// An error and its causes, joined by `: `.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<ConfigError> for Failure {

@@ -26,10 +26,13 @@ use super::{
     outcome::{Expected, Missing, Outcome},
     yaml::{Kind, Node, Place, Word},
 };
-use crate::policy::{
-    diagnostic::{LoadError, position},
-    engine::Engine,
-    files::SourceFile,
+use crate::{
+    domain::cause::chain,
+    policy::{
+        diagnostic::{LoadError, position},
+        engine::Engine,
+        files::SourceFile,
+    },
 };
 
 /// A request as Cedar takes it, with everything that it may look at.
@@ -274,17 +277,6 @@ fn fits<'e>(
 fn uid(reading: &mut Reading<'_>, word: &Word) -> Option<EntityUid> {
     let uid = word.text.parse::<EntityUid>();
     uid.map_err(|_| reading.complain(word.place, format!("`{}` is no entity", word.text), "write `Type::\"id\"`")).ok()
-}
-
-/// An error and what it is made of.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// What Cedar answers over the whole policy set.
