@@ -80,11 +80,13 @@ pub struct PoliciesConfig {
     pub schema: PathBuf,
     /// Actions that a suspended organization's keys may still be allowed by a policy.
     pub suspended_may: Vec<String>,
+    /// Whether a denial by `POST /v1/authorize` shows the policies that are about the request, clause by clause.
+    pub explain_denials: bool,
 }
 
 impl Default for PoliciesConfig {
     fn default() -> Self {
-        Self { dir: "policies".into(), schema: "schema".into(), suspended_may: Vec::new() }
+        Self { dir: "policies".into(), schema: "schema".into(), suspended_may: Vec::new(), explain_denials: false }
     }
 }
 
@@ -325,6 +327,7 @@ impl Loaded {
             ("policies.dir", config.policies.dir.display().to_string()),
             ("policies.schema", config.policies.schema.display().to_string()),
             ("policies.suspended_may", config.policies.suspended_may.join(", ")),
+            ("policies.explain_denials", config.policies.explain_denials.to_string()),
             ("log.level", config.log.level.clone()),
             ("log.decisions", config.log.decisions.to_string()),
             ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),

@@ -36,10 +36,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
 pub use error::refused_key;
-pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation};
+pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation, WhyView};
 pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};
-pub use state::{App, AppState, Stopping};
+pub use state::{App, AppState, Explainer, Stopping};
 pub use view::{AdminView, KeyView, OrgView};
 
 use self::state::Document;

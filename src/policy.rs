@@ -41,7 +41,7 @@ pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
 pub use entities::{Facts, Principal};
-pub use explain::{ExplainedPart, ExplainedPolicy, Explanation, NearMiss, WhatIf};
+pub use explain::{ExplainedPart, ExplainedPolicy, Explanation, NearMiss, WhatIf, Why};
 pub use files::{PolicyFiles, SourceFile, SourceKind};
 pub use format::format;
 pub use invariants::{Invariants, Statement};

@@ -13,6 +13,7 @@ mod prove;
 mod revision;
 mod suites;
 mod test;
+mod why;
 
 use std::{io, path::PathBuf};
 

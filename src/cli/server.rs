@@ -17,7 +17,7 @@ use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
 use crate::{
     config::Config,
     domain::{clock::Clock, id::ReplicaId, random::Random, replica::Presence},
-    http::{Api, App, AppState, Stopping, serve},
+    http::{Api, App, AppState, Explainer, Stopping, serve},
     policy::{Engine, PolicyFiles},
     snapshot::{Keeper, reload::Reload},
     store::Store,
@@ -127,6 +127,7 @@ impl Prepared {
             peppers: self.config.keys.peppers()?,
             recorder: telemetry.recorder(),
             stopping: Stopping::default(),
+            explains: Explainer::when(self.config.policies.explain_denials),
         });
         tracing::info!(%address, replica = %app.keeper.presence().id, "listening");
         Ok(Some(Server { listener, address, app, reload, shutdown_delay, signals }))

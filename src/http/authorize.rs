@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     domain::{decision::Request, id::DecisionId},
+    policy::Asked,
     snapshot::{Found, Snapshot},
     telemetry::{Answer, EntryPoint, Outcome},
 };
@@ -61,8 +62,12 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
         call.outcome = None;
         answer = Err(error);
     }
+    let asked = app.explains.as_ref().and_then(|_| call.asked(app, &snapshot));
     if let Some(recording) = recording {
         call.record(recording, app, &snapshot, envelope, &answer);
+    }
+    if let (Some(explainer), Some(asked), Err(ApiError::Denied(denial))) = (&app.explains, asked, &mut answer) {
+        denial.why = explainer.why(snapshot.policies().clone(), asked).await;
     }
     Ok(Answered { revision: Some(AnsweredAt(snapshot.revision())), answer, allow: None })
 }
@@ -97,6 +102,12 @@ impl Call {
         self.outcome = Some(Outcome::Decided(decision.clone()));
         let body = DecisionBody::new(snapshot, &caller, request, self.id, &decision, Some(request_id));
         if decision.is_allow() { allow(&body) } else { Err(denial(&decision, body.into_fields())) }
+    }
+
+    /// What the policies were asked.
+    fn asked(&self, app: &App, snapshot: &Snapshot) -> Option<Asked> {
+        let facts = app.keeper.caller(self.found.as_ref()?, snapshot).facts().clone();
+        Some(Asked::Key { facts, request: self.request.clone()?, now: app.now() })
     }
 
     fn record(

@@ -119,5 +119,5 @@ impl<'a> DecisionBody<'a> {
 pub(super) fn denial(decision: &Decision, fields: Map<String, Value>) -> ApiError {
     let code = decision.code().unwrap_or("PERMISSION_DENIED").into();
     let message = decision.sentence().unwrap_or_default().into();
-    ApiError::Denied(Box::new(Denial { code, message, missing: decision.missing().cloned(), fields }))
+    ApiError::Denied(Box::new(Denial { code, message, missing: decision.missing().cloned(), why: None, fields }))
 }

@@ -96,7 +96,7 @@ pub(super) const EXPLANATIONS: [Explanation; 22] = [
     explain(
         "PERMISSION_DENIED",
         "403",
-        "No policy permits the request. When exactly one permission would change that, `details.missing_permission` names it.",
+        "No policy permits the request. When exactly one permission would change that, `details.missing_permission` names it. With the setting `policies.explain_denials`, `details` also shows the policies that are about the request, clause by clause.",
         "Grant the permission to the key, or use another key.",
     ),
     explain(

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoResponses, ToSchema};
 
+use super::explain::WhyView;
 use crate::{
     domain::{decision::BadRequest, permission::Permission, redact::redact},
     store::StoreError,
@@ -69,8 +70,22 @@ pub(super) struct Denial {
     pub code: Box<str>,
     pub message: Box<str>,
     pub missing: Option<Permission>,
+    /// Where callers may see it.
+    pub why: Option<WhyView>,
     /// `decision`, `decision_id`, `action`, `key`, …
     pub fields: Map<String, Value>,
+}
+
+impl Denial {
+    fn details(&self) -> Option<Value> {
+        let mut details = Map::new();
+        details.extend(self.missing.as_ref().map(|missing| ("missing_permission".into(), missing.as_str().into())));
+        if let Some(why) = &self.why {
+            details.insert("explanation".into(), json!(why.explanation));
+            details.insert("nearest".into(), json!(why.nearest));
+        }
+        (!details.is_empty()).then(|| details.into())
+    }
 }
 
 /// Status and code of the answer to a credential that opens nothing, whatever the reason.
@@ -189,7 +204,7 @@ impl ApiError {
     fn details(&self) -> Option<Value> {
         match self {
             Self::UnknownPermission { valid, .. } => Some(json!({ "valid": valid })),
-            Self::Denied(denial) => denial.missing.as_ref().map(|missing| json!({ "missing_permission": missing })),
+            Self::Denied(denial) => denial.details(),
             _ => None,
         }
     }

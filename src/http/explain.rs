@@ -22,6 +22,7 @@ use crate::{
     },
     policy::{
         Effect, Engine, ExplainedPart, ExplainedPolicy, Explanation, Facts, ManagementAction, NearMiss, Target, Truth, WhatIf,
+        Why,
     },
 };
 
@@ -100,7 +101,7 @@ pub struct ExplanationView {
 }
 
 /// One policy, for the request.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PolicyExplanation {
     pub id: String,
     /// `permit` or `forbid`
@@ -116,7 +117,7 @@ pub struct PolicyExplanation {
 }
 
 /// A part of a scope or a clause, looked at alone.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PartExplanation {
     /// `principal`, `action`, `resource`, `when` or `unless`
     pub kind: &'static str,
@@ -131,10 +132,19 @@ pub struct PartExplanation {
 }
 
 /// A permit that would have held, had these been different.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct NearMissView {
     pub policy: String,
     pub changes: Vec<String>,
+}
+
+/// [`Why`], for answers and reports.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhyView {
+    /// Every policy, in the order of files and lines.
+    pub explanation: Vec<PolicyExplanation>,
+    /// Where no policy permits the request: the permits with the fewest parts that do not hold.
+    pub nearest: Vec<NearMissView>,
 }
 
 /// Explains what a request would be answered, for a key that is there or one that is described.
@@ -211,7 +221,8 @@ impl ExplanationView {
         Ok(Self::show(explanation, policy_set))
     }
 
-    fn show(Explanation { decision, policies, nearest }: Explanation, policy_set: String) -> Self {
+    fn show(Explanation { decision, why }: Explanation, policy_set: String) -> Self {
+        let WhyView { explanation, nearest } = WhyView::from(why);
         Self {
             decision: decision.effect(),
             code: decision.code().map(str::to_owned),
@@ -223,8 +234,17 @@ impl ExplanationView {
             missing_permission: decision.missing().map(ToString::to_string),
             policies: decision.policies.iter().map(ToString::to_string).collect(),
             policy_set,
-            explanation: policies.into_iter().map(PolicyExplanation::from).collect(),
-            nearest: nearest.into_iter().map(NearMissView::from).collect(),
+            explanation,
+            nearest,
+        }
+    }
+}
+
+impl From<Why> for WhyView {
+    fn from(why: Why) -> Self {
+        Self {
+            explanation: why.policies.into_iter().map(PolicyExplanation::from).collect(),
+            nearest: why.nearest.into_iter().map(NearMissView::from).collect(),
         }
     }
 }

@@ -8,16 +8,18 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use utoipa::openapi::OpenApi;
 
+use super::explain::WhyView;
 use crate::{
     domain::{
         clock::{Clock, Timestamp},
         random::Random,
         secret::{Peppers, SecretPrefix},
     },
-    snapshot::Keeper,
+    policy::Asked,
+    snapshot::{Keeper, Policies},
     store::Store,
     telemetry::Recorder,
 };
@@ -33,6 +35,30 @@ pub struct App {
     pub peppers: Peppers,
     pub recorder: Recorder,
     pub stopping: Stopping,
+    /// Whether a denial by `authorize` explains itself, clause by clause.
+    pub explains: Option<Explainer>,
+}
+
+/// Looks at policies clause by clause, for one denial at a time: however many there are, one core stays for decisions.
+#[derive(Debug)]
+pub struct Explainer(Mutex<()>);
+
+impl Explainer {
+    /// One when it is wanted.
+    #[must_use]
+    pub fn when(wanted: bool) -> Option<Self> {
+        wanted.then(|| Self(Mutex::new(())))
+    }
+
+    /// The policies that are about a request; nothing where Cedar was never asked.
+    pub(super) async fn why(&self, policies: Arc<Policies>, asked: Asked) -> Option<WhyView> {
+        let _alone = self.0.lock().await;
+        // It takes longer than a request may hold up others.
+        let why = tokio::task::spawn_blocking(move || policies.engine.why(&asked));
+        let mut why = WhyView::from(why.await.ok()?.ok()?);
+        why.explanation.retain(|policy| policy.is_about);
+        Some(why)
+    }
 }
 
 /// Whether the server was told to stop: it still answers, and sends everybody away.

@@ -28,7 +28,8 @@ use crate::{
 
 /// One of each kind.
 fn errors() -> Vec<ApiError> {
-    let bad = |code: &str| Denial { code: code.into(), message: "no".into(), missing: None, fields: serde_json::Map::new() };
+    let bad =
+        |code: &str| Denial { code: code.into(), message: "no".into(), missing: None, why: None, fields: serde_json::Map::new() };
     let text = String::new;
     let all = vec![
         ApiError::invalid("body", "no"),
@@ -110,7 +111,7 @@ async fn app(directory: &tempfile::TempDir) -> AppState {
     let presence = Presence { id, address: String::new(), version: String::new(), max_staleness: Duration::from_mins(1) };
     let keeper: Arc<Keeper> = Keeper::open(store.clone(), engine, presence, clock.clone(), random.clone()).await.unwrap();
     let (prefix, peppers, recorder) = (SecretPrefix::default(), Peppers::default(), Recorder::off());
-    AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping: Stopping::default() })
+    AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping: Stopping::default(), explains: None })
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use super::{
     slice::Slice,
 };
 use crate::domain::{
+    admin::Role,
     clock::Timestamp,
     decision::{BadRequest, Decision, Request, Verdict},
     id::{KeyId, OrgId},
@@ -27,9 +28,15 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct Explanation {
     pub decision: Decision,
+    pub why: Why,
+}
+
+/// What the policies are worth for one request.
+#[derive(Debug, Clone, Default)]
+pub struct Why {
     /// Every policy of the set, in the order of files and lines; none where Cedar was never asked.
     pub policies: Vec<ExplainedPolicy>,
-    /// Where no policy permits the request: the permits with the fewest parts that do not hold.
+    /// Where no policy permits the request and none forbids it: the permits with the fewest parts that do not hold.
     pub nearest: Vec<NearMiss>,
 }
 
@@ -111,44 +118,43 @@ impl Engine {
     /// # Errors
     /// As [`Engine::read`].
     pub fn explain(&self, facts: Facts, request: &Request, now: Timestamp) -> Result<Explanation, BadRequest> {
-        let principal = self.principal(facts);
+        let principal = self.principal(facts.clone());
         let decision = self.decide(&principal, &self.read(request, &principal, now)?);
-        // Taking policies apart needs the parser's stack.
-        let explained =
-            on_stack(STACK, || explain(self, principal.facts(), request, now)).unwrap_or_else(|error| Err(error.to_string()));
-        let (policies, nearest) = match explained {
-            Ok(explained) => explained,
-            Err(detail) => return Ok(unexplained(detail)),
+        let explanation = match self.why(&Asked::Key { facts, request: request.clone(), now }) {
+            Ok(why) => Explanation { decision, why },
+            // What cannot be looked at is not said to be allowed.
+            Err(detail) => {
+                let decision = Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
+                Explanation { decision, why: Why::default() }
+            }
         };
-        let nearest = if matches!(decision.verdict, Verdict::NotPermitted { .. }) { nearest } else { Vec::new() };
-        Ok(Explanation { decision, policies, nearest })
+        Ok(explanation)
+    }
+
+    /// Looks at every policy and every part of it, for one question.
+    ///
+    /// # Errors
+    /// Why Cedar is never asked: the request does not fit the schema, or the target not the action.
+    pub fn why(&self, asked: &Asked) -> Result<Why, String> {
+        // Taking policies apart needs the parser's stack.
+        on_stack(STACK, || why(self, asked)).unwrap_or_else(|error| Err(error.to_string()))
     }
 }
 
-/// What cannot be looked at is not said to be allowed.
-fn unexplained(detail: String) -> Explanation {
-    let decision = Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
-    Explanation { decision, policies: Vec::new(), nearest: Vec::new() }
-}
-
-fn explain(
-    engine: &Engine,
-    facts: &Facts,
-    request: &Request,
-    now: Timestamp,
-) -> Result<(Vec<ExplainedPolicy>, Vec<NearMiss>), String> {
+fn why(engine: &Engine, asked: &Asked) -> Result<Why, String> {
     let situations = Situations::new(engine).map_err(|error| error.to_string())?;
-    let situation =
-        |facts: &Facts, request: &Request| situations.of(&Asked::Key { facts: facts.clone(), request: request.clone(), now });
-    let here = situation(facts, request)?;
+    let here = situations.of(asked)?;
     let anatomies = engine.anatomies.get_or_init(|| engine.dissect()).as_ref().map_err(ToString::to_string)?;
     let policies = anatomies.iter().map(|anatomy| look(engine, anatomy, &here)).collect::<Result<Vec<_>, _>>()?;
+    if policies.iter().any(|policy| policy.holds != Truth::False) {
+        return Ok(Why { policies, nearest: Vec::new() });
+    }
     let mut elsewhere = Vec::new();
-    for (sentence, facts, request) in alternatives(facts, request, here.slice) {
-        elsewhere.push((sentence, situation(&facts, &request)?));
+    for (sentence, asked) in alternatives(asked, here.slice) {
+        elsewhere.push((sentence, situations.of(&asked)?));
     }
     let nearest = nearest(engine, anatomies, &policies, &elsewhere);
-    Ok((policies, nearest))
+    Ok(Why { policies, nearest })
 }
 
 fn look(engine: &Engine, anatomy: &Anatomy, situation: &Situation<'_>) -> Result<ExplainedPolicy, String> {
@@ -160,21 +166,23 @@ fn look(engine: &Engine, anatomy: &Anatomy, situation: &Situation<'_>) -> Result
         None if response.diagnostics().reason().next().is_some() => Truth::True,
         None => Truth::False,
     };
-    let truth = |piece: &Piece| piece.ask(&engine.authorizer, &situation.request, &situation.entities);
-    let is_beside = |piece: &Piece, other: &&Piece| other.kind == piece.kind && other.condition == piece.condition;
-    let part = |piece: &Piece| ExplainedPart {
+    let ask = |piece| Piece::ask(piece, &engine.authorizer, &situation.request, &situation.entities);
+    let asked: Vec<(&Piece, Truth)> = pieces(anatomy).map(|piece| (piece, ask(piece))).collect();
+    let is_out_of_the_way = |condition| {
+        let mut beside = asked.iter().filter(|(other, _)| other.kind == PieceKind::Unless && other.condition == condition);
+        beside.any(|(_, truth)| *truth == Truth::False)
+    };
+    let part = |(piece, truth): &(&Piece, Truth)| ExplainedPart {
         kind: piece.kind,
         text: piece.text.clone(),
         position: piece.position,
-        truth: truth(piece),
+        truth: truth.clone(),
         holds: match piece.kind {
-            PieceKind::Unless => {
-                anatomy.clauses.iter().filter(|other| is_beside(piece, other)).any(|other| truth(other) == Truth::False)
-            }
-            _ => truth(piece) == Truth::True,
+            PieceKind::Unless => is_out_of_the_way(piece.condition),
+            _ => *truth == Truth::True,
         },
     };
-    Ok(ExplainedPolicy { info: anatomy.info.clone(), holds, parts: pieces(anatomy).map(part).collect() })
+    Ok(ExplainedPolicy { info: anatomy.info.clone(), holds, parts: asked.iter().map(part).collect() })
 }
 
 fn pieces(anatomy: &Anatomy) -> impl Iterator<Item = &Piece> {
@@ -182,7 +190,23 @@ fn pieces(anatomy: &Anatomy) -> impl Iterator<Item = &Piece> {
 }
 
 /// The same question with one thing different, and what is said where that makes the difference.
-fn alternatives(facts: &Facts, request: &Request, slice: &Slice) -> Vec<(String, Facts, Request)> {
+fn alternatives(asked: &Asked, slice: &Slice) -> Vec<(String, Asked)> {
+    match asked {
+        Asked::Key { facts, request, now } => {
+            let asked = |(sentence, facts, request)| (sentence, Asked::Key { facts, request, now: *now });
+            key_alternatives(facts, request, slice).into_iter().map(asked).collect()
+        }
+        Asked::Admin { admin, role, action, target } => {
+            let others = Role::ALL.into_iter().filter(|other| other != role);
+            let asked = |other| Asked::Admin { admin: *admin, role: other, action: *action, target: target.clone() };
+            others.map(|other| (format!("the admin's role is `{role}`, not `{other}`"), asked(other))).collect()
+        }
+        // Entities that somebody made up: nothing is known about what else they could be.
+        Asked::Cedar(_) => Vec::new(),
+    }
+}
+
+fn key_alternatives(facts: &Facts, request: &Request, slice: &Slice) -> Vec<(String, Facts, Request)> {
     let mut all = Vec::new();
     for permission in slice.candidates.iter().filter(|name| !facts.permissions.contains(name)) {
         let permissions = facts.permissions.iter().chain([permission]).cloned().collect();

@@ -40,6 +40,7 @@ pub(super) async fn ask(
         prefix: keys.prefix()?,
         peppers: keys.peppers()?,
         recorder: Recorder::off(),
+        explains: None,
         stopping: Stopping::default(),
     });
     let body = serde_json::to_vec(&question).map_err(Failure::failed)?;

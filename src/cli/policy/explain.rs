@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     DirArgs, Format,
     finding::{self, Finding},
+    why,
 };
 use crate::{
     cli::{check::question::QuestionArgs, exit::Exit, failure::Failure, streams::Streams},
@@ -15,7 +16,7 @@ use crate::{
         key::{Environment, Refusal},
         permission::Permissions,
     },
-    http::{ExplanationView, PartExplanation, PolicyExplanation},
+    http::ExplanationView,
     policy::{Engine, WhatIf},
     snapshot::files,
 };
@@ -122,10 +123,7 @@ fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<
         (Some(code), Some(message)) => writeln!(streams.out, "{decision}: {code}: {message}")?,
         _ => writeln!(streams.out, "{decision}: by {}", view.policies.join(", "))?,
     }
-    for policy in view.explanation.iter().filter(|policy| policy.is_about) {
-        writeln!(streams.out)?;
-        write_policy(policy, streams)?;
-    }
+    write!(streams.out, "{}", why::tell(&view.explanation, &view.nearest, &|good, mark| streams.out.verdict(good, mark)))?;
     let others: Vec<_> = view.explanation.iter().filter(|policy| !policy.is_about).collect();
     if !others.is_empty() {
         writeln!(streams.out, "\nnot about this request:")?;
@@ -134,46 +132,5 @@ fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<
         let why = policy.parts.iter().take(3).find(|part| !part.holds).map(|part| super::one_line(&part.text));
         writeln!(streams.out, "  {}  {}", policy.id, why.unwrap_or_default())?;
     }
-    if !view.nearest.is_empty() {
-        writeln!(streams.out, "\nwhat keeps the nearest permits from holding:")?;
-    }
-    for miss in &view.nearest {
-        writeln!(
-            streams.out,
-            "  {}: {}",
-            miss.policy,
-            miss.changes.iter().map(|change| super::one_line(change)).collect::<Vec<_>>().join("; ")
-        )?;
-    }
     Ok(())
-}
-
-fn write_policy(policy: &PolicyExplanation, streams: &mut Streams<'_>) -> io::Result<()> {
-    let mark = mark(policy.value == "true", policy.error.is_some(), streams);
-    let holds = if policy.value == "true" { "holds" } else { "does not hold" };
-    writeln!(streams.out, "{mark} {}  {}, {holds}  {}:{}", policy.id, policy.effect, policy.file, policy.line)?;
-    policy.parts.iter().try_for_each(|part| write_part(part, streams))
-}
-
-fn write_part(part: &PartExplanation, streams: &mut Streams<'_>) -> io::Result<()> {
-    let mark = mark(part.holds, part.error.is_some(), streams);
-    let text = super::one_line(&part.text);
-    // A scope says itself what it is about.
-    let kind = if matches!(part.kind, "when" | "unless") { format!("{} ", part.kind) } else { String::new() };
-    let error = part.error.as_ref().map(|error| format!("  {}", super::one_line(error))).unwrap_or_default();
-    writeln!(streams.out, "    {mark} {kind}{text}{error}")
-}
-
-/// ✓ for what holds, ✗ for what does not, ! for what cannot be evaluated.
-fn mark(holds: bool, failed: bool, streams: &Streams<'_>) -> String {
-    streams.out.verdict(
-        holds,
-        if failed {
-            "!"
-        } else if holds {
-            "✓"
-        } else {
-            "✗"
-        },
-    )
 }

@@ -134,7 +134,10 @@ fn test(args: &TestArgs, suites: &mut Suites, streams: &mut Streams<'_>) -> io::
     }
     for batch in wanted.chunks(BATCH) {
         for ((file, case), result) in batch.iter().zip(run_batch(&suites.engine, batch)?) {
-            let tested = Tested { name: full_name(file, case), file: file.clone(), result };
+            let explained = !result.passed() && run.failed() < EXPLAINED;
+            let why =
+                if explained { suites.engine.why(&case.asked).ok().map(|why| report::most_telling(why.into())) } else { None };
+            let tested = Tested { name: full_name(file, case), file: file.clone(), result, why };
             if told {
                 report::write_line(&tested, streams)?;
             }
@@ -144,6 +147,8 @@ fn test(args: &TestArgs, suites: &mut Suites, streams: &mut Streams<'_>) -> io::
     Ok(run)
 }
 
+/// So many failed cases are explained: whoever breaks more than that has one cause to find first.
+const EXPLAINED: usize = 20;
 /// So many cases run before their lines are written.
 const BATCH: usize = 256;
 /// Policies that no guard has seen may be as deep as the main thread could take.

@@ -1,9 +1,11 @@
 //! What `policy test` reads besides YAML suites, and writes for other programs.
 
+use std::fs;
+
 use claviger::cli::exit::Exit;
 use quick_junit::{Report, TestCaseStatus};
 
-use super::Repository;
+use super::{Ran, Repository};
 
 /// A case as `cedar run-tests` reads it: a key of Acme asks for a permission.
 fn case(name: &str, action: &str, decision: &str, reason: &str) -> String {
@@ -41,6 +43,31 @@ fn files_of_cedars_own_command_run_beside_the_suites() {
     let ran = repository.run(&["test", "cedar/"]);
     assert_eq!(ran.exit, Exit::Negative);
     assert!(ran.out.contains("scans nothing ... FAILED") && ran.out.contains("- expected deny, got allow"), "{ran}");
+}
+
+#[test]
+fn cases_of_cedars_own_command_count_for_coverage_and_against_mutants() {
+    let repository = with_run_tests();
+    for suite in ["management", "permissions", "suspension"] {
+        fs::remove_file(repository.path().join(format!("policies/tests/{suite}.yaml"))).unwrap();
+    }
+    fs::remove_file(repository.path().join("policies/management.cedar")).unwrap();
+    let ran = repository.run(&["coverage"]);
+    assert!(!ran.out.contains("`principal.permissions.contains(action)`"), "both cases together show it: {ran}");
+    assert!(ran.out.contains("`principal.org == resource` in its `when`: never seen false"), "{ran}");
+    let survivors = |ran: Ran| ran.out.lines().filter(|line| line.contains("permissions.cedar")).map(str::to_owned).collect();
+    let before: Vec<String> = survivors(repository.run(&["test", "--mutants"]));
+    let about = |lines: &[String], clause: &str| lines.iter().any(|line| line.contains(clause));
+    assert!(
+        about(&before, "principal.org == resource") && !about(&before, "principal.permissions.contains(action)"),
+        "{before:?}"
+    );
+
+    let foreign = case("stays at home", "jobs:read", "deny", "").replace("Org::\\\"acme", "Org::\\\"globex");
+    repository.write("policies/tests/cedar/foreign.json", format!("[{foreign}]"));
+    assert!(!repository.run(&["coverage"]).out.contains("`principal.org == resource`"));
+    let after: Vec<String> = survivors(repository.run(&["test", "--mutants"]));
+    assert!(!about(&after, "principal.org == resource"), "{after:?}");
 }
 
 #[test]
@@ -83,6 +110,7 @@ fn a_junit_report_has_a_suite_for_each_file_and_tells_what_failed() {
     let TestCaseStatus::NonSuccess { message, description, .. } = &case.status else { panic!("it fails") };
     assert!(message.as_ref().unwrap().contains("expected deny, got allow"));
     assert!(description.as_ref().unwrap().contains("decided by: granted-permission-allowed"));
+    assert!(description.as_ref().unwrap().contains("    ✗ when principal.org.suspended"));
 }
 
 #[test]

@@ -61,6 +61,44 @@ fn failing_cases_say_what_was_expected_what_came_and_who_decided() {
     assert_snapshot!(said);
 }
 
+/// What a failure of the only case says below the lines about the case.
+fn why(repository: &Repository) -> String {
+    let ran = repository.run(&["test", "claim"]);
+    assert_eq!(ran.exit, Exit::Negative, "{ran}");
+    let (_, failure) = ran.out.split_once("\n---- ").unwrap();
+    let (_, why) = failure.split_once("\n\n").unwrap();
+    why.split_once("\n\n0 passed; 1 failed").unwrap().0.to_owned()
+}
+
+fn claim(claim: &str) -> Repository {
+    let repository = small();
+    repository.write("policies/tests/small.yaml", format!("{SMALL}  - {{ name: the claim, {claim} }}\n"));
+    repository.edit("policies/tests/small.yaml", "keys:", "admins: { ada: { role: auditor } }\nkeys:");
+    repository.edit("policies/tests/small.yaml", "keys:", "keys:\n  stopped: { org: globex, permissions: all }");
+    repository
+}
+
+#[test]
+fn a_case_that_no_policy_permits_is_explained_by_the_nearest_permits() {
+    assert_snapshot!(why(&claim("key: reader, action: scan:create, decision: allow")));
+    assert_snapshot!(why(&claim("admin: ada, action: orgs:suspend, org: acme, decision: allow")));
+}
+
+#[test]
+fn a_case_that_a_policy_decides_is_explained_by_its_parts() {
+    assert_snapshot!(why(&claim("key: stopped, action: jobs:read, decision: allow")));
+}
+
+#[test]
+fn of_very_many_failures_the_first_are_explained() {
+    let repository = small();
+    let cases: String = (0..25).map(|n| format!("  - {{ name: c{n}, key: all, action: jobs:read, decision: deny }}\n")).collect();
+    repository.write("policies/tests/small.yaml", format!("{SMALL}{cases}"));
+    let ran = repository.run(&["test", ": c"]);
+    assert_eq!(ran.out.matches("\n---- ").count(), 25, "{ran}");
+    assert_eq!(ran.out.matches("✓ granted-permission-allowed").count(), 20, "{ran}");
+}
+
 #[test]
 fn a_filter_picks_cases_by_file_and_name() {
     let repository = small();

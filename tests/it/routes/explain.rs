@@ -3,7 +3,10 @@
 use claviger::domain::admin::Role;
 use serde_json::{Value, json};
 
-use crate::support::{app::TestApp, engines::reason};
+use crate::support::{
+    app::{Setup, TestApp},
+    engines::reason,
+};
 
 fn near(body: &Value) -> Vec<&str> {
     body["nearest"]
@@ -134,4 +137,50 @@ async fn a_question_that_is_none_is_refused_with_what_is_wrong() {
     post(json!({ "action": "jobs:read", "key_id": "key_none" })).await.refused(404, "NOT_FOUND");
     app.anonymous().post("/v1/explain", json!({})).await.refused(401, "INVALID_ADMIN_TOKEN");
     app.admin(Role::Auditor).await.post("/v1/explain", json!({ "action": "jobs:read", "key": key })).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_denial_explains_itself_only_where_callers_may_see_it() {
+    let lacking = async |explains| {
+        let app = TestApp::with(Setup { explains, ..Setup::default() }).await;
+        let (_, made) = app.org_with_key("acme", &["jobs:read"]).await;
+        let body = app.key(&made).authorize("scan:create").await.refused(403, "PERMISSION_DENIED").json();
+        let asked = json!({ "action": "scan:create", "key_id": made.id() });
+        (body["error"]["details"].clone(), app.owner().post("/v1/explain", asked).await.expect(200))
+    };
+    let (details, _) = lacking(false).await;
+    assert_eq!(details, json!({ "missing_permission": "scan:create" }));
+    let (details, explained) = lacking(true).await;
+    assert_eq!((&details["missing_permission"], &details["nearest"]), (&json!("scan:create"), &explained["nearest"]));
+    let about: Vec<&Value> =
+        explained["explanation"].as_array().unwrap().iter().filter(|policy| policy["is_about"] == true).collect();
+    assert_eq!(details["explanation"], json!(about));
+    assert_eq!(part(&details, "granted-permission-allowed", "principal.permissions.contains(action)")["value"], "false");
+}
+
+#[tokio::test]
+async fn an_explained_denial_tells_nothing_about_foreign_organizations() {
+    let app = TestApp::with(Setup { explains: true, ..Setup::default() }).await;
+    let (_, made) = app.org_with_key("acme", &["jobs:read"]).await;
+    let (foreign, _) = app.org_with_key("globex", &[]).await;
+    let id = foreign.id;
+    app.write(move |store, author| async move { store.suspend_org(&author, id, &reason("unpaid")).await }).await;
+    let details = async |org: &str| {
+        let body = app.key(&made).authorize_on("jobs:read", org).await.refused(403, "PERMISSION_DENIED").json();
+        body["error"]["details"].clone()
+    };
+    let details_of_foreign = details(&id.to_string()).await;
+    assert_eq!(details_of_foreign, details("no such organization").await);
+    assert_eq!(near(&details_of_foreign), ["the resource is not the key's own organization (`principal.org == resource`)"]);
+}
+
+#[tokio::test]
+async fn a_denial_by_a_forbid_shows_the_clause_that_holds() {
+    let app = TestApp::with(Setup { explains: true, ..Setup::default() }).await;
+    let (org, made) = app.org_with_key("acme", &["jobs:read"]).await;
+    app.write(move |store, author| async move { store.suspend_org(&author, org.id, &reason("unpaid")).await }).await;
+    let body = app.key(&made).authorize("jobs:read").await.refused(403, "ORGANIZATION_SUSPENDED").json();
+    let details = &body["error"]["details"];
+    assert_eq!(part(details, "suspended-org-denied", "principal.org.suspended")["holds"], true);
+    assert_eq!((&details["nearest"], details.get("missing_permission")), (&json!([]), None));
 }

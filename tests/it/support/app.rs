@@ -14,7 +14,7 @@ use claviger::{
         replica::Presence,
         secret::{Peppers, Plane, Secret, SecretPrefix},
     },
-    http::{Api, App, AppState, Stopping},
+    http::{Api, App, AppState, Explainer, Stopping},
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
@@ -34,11 +34,12 @@ pub(crate) struct Setup {
     pub(crate) files: PolicyFiles,
     pub(crate) peppers: Peppers,
     pub(crate) recorder: Recorder,
+    pub(crate) explains: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { postgres: false, files: shipped(), peppers: Peppers::default(), recorder: Recorder::off() }
+        Self { postgres: false, files: shipped(), peppers: Peppers::default(), recorder: Recorder::off(), explains: false }
     }
 }
 
@@ -108,7 +109,8 @@ impl TestApp {
         let presence = presence("in the test", &random);
         let keeper = Keeper::open(store.clone(), engine, presence, clock.clone(), random.clone()).await.unwrap();
         let (prefix, peppers, recorder) = (SecretPrefix::default(), setup.peppers, setup.recorder);
-        let state = AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping: Stopping::default() });
+        let (stopping, explains) = (Stopping::default(), Explainer::when(setup.explains));
+        let state = AppState::new(App { store, keeper, clock, random, prefix, peppers, recorder, stopping, explains });
         let api = Api::new(&state);
         let mut app = Self { state, api, url, owner: String::new(), _directory: directory };
         app.owner = app.new_admin(Role::Owner).await.1;

@@ -29,7 +29,10 @@ fn case(test: &Tested) -> TestCase {
     let mut status = TestCaseStatus::success();
     if !test.result.passed() {
         status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_type("decision").set_message(test.result.differences.join("; ")).set_description(explain(test));
+        status
+            .set_type("decision")
+            .set_message(test.result.differences.join("; "))
+            .set_description(explain(test, &|_, mark| mark.to_owned()));
     }
     let mut case = TestCase::new(test.result.name.clone(), status);
     case.set_classname(test.file.clone());

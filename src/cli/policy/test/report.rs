@@ -9,9 +9,13 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        policy::finding::{self, Finding},
+        policy::{
+            finding::{self, Finding},
+            why,
+        },
         streams::Streams,
     },
+    http::WhyView,
     policy::{CaseResult, Missing, Outcome},
 };
 
@@ -33,6 +37,8 @@ pub(super) struct Tested {
     pub name: String,
     pub file: String,
     pub result: CaseResult,
+    /// What the policies are worth for a case that failed.
+    pub why: Option<WhyView>,
 }
 
 impl Run {
@@ -59,7 +65,7 @@ pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) 
         writeln!(streams.out, "\nfailures:\n")?;
     }
     for test in run.failures() {
-        writeln!(streams.out, "---- {}\n{}", test.name, explain(test))?;
+        writeln!(streams.out, "---- {}\n{}", test.name, explain(test, &|good, mark| streams.out.verdict(good, mark)))?;
     }
     if annotate {
         write_annotations(run, streams)?;
@@ -74,8 +80,8 @@ pub(super) fn write_human(run: &Run, annotate: bool, streams: &mut Streams<'_>) 
     writeln!(streams.out, "{gap}{} passed; {} failed{filtered}{unread}", count - run.failed(), run.failed())
 }
 
-/// What was expected, what came and who decided, each on a line.
-pub(super) fn explain(test: &Tested) -> String {
+/// What was expected, what came and who decided, each on a line; then why.
+pub(super) fn explain(test: &Tested, paint: why::Paint<'_>) -> String {
     let result = &test.result;
     let (line, column) = result.position;
     let mut told = format!(
@@ -90,7 +96,21 @@ pub(super) fn explain(test: &Tested) -> String {
         told.push_str(difference);
         told.push('\n');
     }
+    if let Some(why) = &test.why {
+        told.push_str(&why::tell(&why.explanation, &why.nearest, paint));
+    }
     told
+}
+
+/// Of a failed case, so many policies are explained: first those that hold or fail, then those about the request.
+const EXPLAINED: usize = 6;
+
+/// What a reader of a failure needs to see.
+pub(super) fn most_telling(mut why: WhyView) -> WhyView {
+    why.explanation.retain(|policy| policy.is_about);
+    why.explanation.sort_by_key(|policy| policy.value == "false");
+    why.explanation.truncate(EXPLAINED);
+    why
 }
 
 fn deciders(got: &Outcome) -> String {
@@ -126,6 +146,9 @@ struct TestView<'a> {
     expected: ExpectedView<'a>,
     got: OutcomeView<'a>,
     differences: &'a [String],
+    /// Of a case that failed.
+    #[serde(flatten)]
+    why: Option<&'a WhyView>,
 }
 
 #[derive(Serialize)]
@@ -206,5 +229,6 @@ fn view(test: &Tested) -> TestView<'_> {
             detail: got.detail.as_deref(),
         },
         differences: &test.result.differences,
+        why: test.why.as_ref(),
     }
 }
