@@ -67,7 +67,8 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
         call.record(recording, app, &snapshot, envelope, &answer);
     }
     if let (Some(explainer), Some(asked), Err(ApiError::Denied(denial))) = (&app.explains, asked, &mut answer) {
-        denial.why = explainer.why(snapshot.policies().clone(), asked).await;
+        // Boxed: the future of every decision would have room for it.
+        denial.why = Box::pin(explainer.why(snapshot.policies().clone(), asked)).await;
     }
     Ok(Answered { revision: Some(AnsweredAt(snapshot.revision())), answer, allow: None })
 }

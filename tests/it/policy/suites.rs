@@ -92,7 +92,8 @@ fn a_case_that_a_policy_decides_is_explained_by_its_parts() {
 #[test]
 fn of_very_many_failures_the_first_are_explained() {
     let repository = small();
-    let cases: String = (0..25).map(|n| format!("  - {{ name: c{n}, key: all, action: jobs:read, decision: deny }}\n")).collect();
+    let case = |n| format!("  - {{ name: c{n}, key: all, action: jobs:read, decision: deny }}\n");
+    let cases = (0..25).map(case).collect::<Vec<_>>().concat();
     repository.write("policies/tests/small.yaml", format!("{SMALL}{cases}"));
     let ran = repository.run(&["test", ": c"]);
     assert_eq!(ran.out.matches("\n---- ").count(), 25, "{ran}");
