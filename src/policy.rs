@@ -6,6 +6,7 @@
 
 mod cases;
 mod clause;
+mod cores;
 mod coverage;
 mod decide;
 mod declaration;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use cases::{Asked, Case, CaseResult, CedarRequest, Expected, Missing, Outcome, SUITE_SCHEMA, Suite};
 pub use clause::{Anatomy, Piece, PieceKind, Truth};
+pub use cores::{CASE_STACK, on_every_core};
 pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// A policy taken apart.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Anatomy {
     /// Whose it is, and where the policy begins.
     pub info: PolicyInfo,

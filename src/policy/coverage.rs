@@ -15,6 +15,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     str::FromStr,
+    sync::Arc,
 };
 
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
@@ -22,7 +23,8 @@ use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceCon
 use super::{
     cases::{Case, CaseResult},
     clause::{Anatomy, Piece, Truth},
-    diagnostic::LoadError,
+    cores::{CASE_STACK, on_every_core},
+    diagnostic::{Diagnostic, LoadError},
     engine::{Effect, Engine},
     situation::{Situation, Situations},
 };
@@ -74,6 +76,11 @@ impl Gap<'_> {
 }
 
 impl Seen {
+    const fn add(&mut self, other: Self) {
+        self.as_true |= other.as_true;
+        self.as_false |= other.as_false;
+    }
+
     const fn is_complete(self) -> bool {
         self.as_true && self.as_false
     }
@@ -116,34 +123,38 @@ impl PolicyCoverage {
 }
 
 impl Coverage {
-    /// Runs the cases and looks at every clause. Says each result as it comes.
+    /// Runs the cases, on every core, and looks at every clause. Says each result as it comes, in no order.
     ///
     /// # Errors
     /// None for an engine that was loaded, unless memory is short.
     pub fn measure<'c>(
         engine: &Engine,
         cases: impl IntoIterator<Item = &'c Case>,
-        mut said: impl FnMut(&CaseResult),
+        said: impl Fn(&CaseResult) + Sync,
     ) -> Result<Self, LoadError> {
-        let mut watch = Watch::new(engine)?;
+        let anatomies = engine.dissect()?;
         let situations = Situations::new(engine)?;
-        let (mut count, mut failed) = (0, 0);
-        for case in cases {
-            let result = case.run(engine);
-            count += 1;
-            if result.passed() {
-                // A denial that no rule decided names rules that would have decided otherwise.
-                let deciders = result.got.policies.iter().filter(|_| result.got.detail.is_none());
-                watch.decided.extend(deciders.map(ToString::to_string));
-                if let Ok(situation) = situations.of(&case.asked) {
-                    watch.look(engine, &situation);
-                }
-            } else {
-                failed += 1;
+        let plan = Plan::new(engine, &anatomies);
+        let cases: Vec<&Case> = cases.into_iter().collect();
+        let watch = |part: &[&Case]| {
+            let mut watch = Watch::new(engine, &plan);
+            for case in part {
+                watch.run(case, &situations, &said);
             }
-            said(&result);
+            watch
+        };
+        let watches = on_every_core(CASE_STACK, &cases, watch).map_err(|error| Diagnostic::general(error.to_string()))?;
+        let (mut seen, mut decided, mut failed) = (plan.nothing_seen(), HashSet::new(), 0);
+        for watch in watches {
+            seen.iter_mut().flatten().zip(watch.seen.into_iter().flatten()).for_each(|(all, seen)| all.add(seen));
+            decided.extend(watch.decided);
+            failed += watch.failed;
         }
-        Ok(Self { policies: watch.finish(), cases: count, failed })
+        let policies = anatomies.into_iter().zip(seen).map(|(anatomy, seen)| {
+            let decided = decided.contains(&anatomy.info.id);
+            PolicyCoverage { anatomy, decided, seen }
+        });
+        Ok(Self { policies: policies.collect(), cases: cases.len(), failed })
     }
 
     /// What has been shown, of all that there is to show.
@@ -171,24 +182,25 @@ impl Coverage {
     }
 }
 
-/// Policies under observation.
-struct Watch {
-    anatomies: Vec<Anatomy>,
-    seen: Vec<Vec<Seen>>,
-    decided: HashSet<String>,
-    /// By action: the policies that can matter for it and have something left to show.
+/// What there is to look at.
+struct Plan<'e> {
+    anatomies: &'e [Anatomy],
+    /// The clauses of each policy, as numbers of texts: a text is worth the same wherever it stands.
+    texts: Vec<Vec<usize>>,
+    different: usize,
+    /// By action: the policies that can matter for it.
     open: HashMap<EntityUid, Vec<Open>>,
 }
 
+#[derive(Debug, Clone, Copy)]
 struct Open {
     policy: usize,
     /// Whether its scope matches every request for the action, and need not be asked.
     always: bool,
 }
 
-impl Watch {
-    fn new(engine: &Engine) -> Result<Self, LoadError> {
-        let anatomies = engine.dissect()?;
+impl<'e> Plan<'e> {
+    fn new(engine: &Engine, anatomies: &'e [Anatomy]) -> Self {
         let numbers: HashMap<&str, usize> =
             anatomies.iter().enumerate().map(|(number, anatomy)| (&*anatomy.info.id, number)).collect();
         let slices = engine.keys.values().chain(engine.admins.values());
@@ -202,24 +214,67 @@ impl Watch {
             });
             (slice.action.clone(), policies.collect())
         });
-        let open = open.collect();
-        let seen = anatomies.iter().map(|anatomy| vec![Seen::default(); anatomy.clauses.len()]).collect();
-        Ok(Self { anatomies, seen, decided: HashSet::new(), open })
+        let mut different: HashMap<&str, usize> = HashMap::new();
+        let mut number = |clause: &'e Piece| {
+            let next = different.len();
+            *different.entry(&clause.text).or_insert(next)
+        };
+        let texts = anatomies.iter().map(|anatomy| anatomy.clauses.iter().map(&mut number).collect()).collect();
+        Self { anatomies, texts, open: open.collect(), different: different.len() }
     }
 
-    fn look(&mut self, engine: &Engine, Situation { slice, request, entities }: &Situation<'_>) {
-        let (anatomies, seen) = (&self.anatomies, &mut self.seen);
+    fn nothing_seen(&self) -> Vec<Vec<Seen>> {
+        self.texts.iter().map(|texts| vec![Seen::default(); texts.len()]).collect()
+    }
+}
+
+/// What some of the cases have shown.
+struct Watch<'p, 'e> {
+    engine: &'e Engine,
+    plan: &'p Plan<'e>,
+    seen: Vec<Vec<Seen>>,
+    decided: HashSet<Arc<str>>,
+    failed: usize,
+    /// The plan's, without what has nothing left to show.
+    open: HashMap<EntityUid, Vec<Open>>,
+}
+
+impl<'p, 'e> Watch<'p, 'e> {
+    fn new(engine: &'e Engine, plan: &'p Plan<'e>) -> Self {
+        Self { engine, plan, seen: plan.nothing_seen(), decided: HashSet::new(), failed: 0, open: plan.open.clone() }
+    }
+
+    fn run(&mut self, case: &Case, situations: &Situations<'_>, said: impl Fn(&CaseResult)) {
+        let result = case.run(self.engine);
+        if result.passed() {
+            // A denial that no rule decided names rules that would have decided otherwise.
+            let deciders = result.got.policies.iter().filter(|_| result.got.detail.is_none());
+            self.decided.extend(deciders.cloned());
+            if let Ok(situation) = situations.of(&case.asked) {
+                self.look(&situation);
+            }
+        } else {
+            self.failed += 1;
+        }
+        said(&result);
+    }
+
+    fn look(&mut self, Situation { slice, request, entities }: &Situation<'_>) {
+        let (engine, plan, all_seen) = (self.engine, self.plan, &mut self.seen);
         let Some(open) = self.open.get_mut(&slice.action) else { return };
+        let mut known: Vec<Option<Truth>> = vec![None; plan.different];
         open.retain(|Open { policy, always }| {
-            let (Some(anatomy), Some(seen)) = (anatomies.get(*policy), seen.get_mut(*policy)) else { return false };
+            let parts = (plan.anatomies.get(*policy), plan.texts.get(*policy), all_seen.get_mut(*policy));
+            let (Some(anatomy), Some(texts), Some(seen)) = parts else { return false };
             if seen.iter().all(|seen| seen.is_complete()) {
                 return false;
             }
             if !always && !anatomy.scope_matches(&engine.authorizer, request, entities) {
                 return true;
             }
-            for (clause, seen) in anatomy.clauses.iter().zip(seen.iter_mut()).filter(|(_, seen)| !seen.is_complete()) {
-                match clause.ask(&engine.authorizer, request, entities) {
+            for ((clause, text), seen) in anatomy.clauses.iter().zip(texts).zip(seen).filter(|(_, seen)| !seen.is_complete()) {
+                let Some(known) = known.get_mut(*text) else { continue };
+                match known.get_or_insert_with(|| clause.ask(&engine.authorizer, request, entities)) {
                     Truth::True => seen.as_true = true,
                     Truth::False => seen.as_false = true,
                     Truth::Error(_) => {}
@@ -227,12 +282,6 @@ impl Watch {
             }
             true
         });
-    }
-
-    fn finish(self) -> Vec<PolicyCoverage> {
-        let decided = self.decided;
-        let policies = self.anatomies.into_iter().zip(self.seen);
-        policies.map(|(anatomy, seen)| PolicyCoverage { decided: decided.contains(&*anatomy.info.id), anatomy, seen }).collect()
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Context, Decision as Effect, Entities, Entity, EntityUid, PolicyId, Request, RestrictedExpression};
+use cedar_policy::{
+    Context, Decision as Effect, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
     engine::{Engine, Label},
     entities::Principal,
-    slice::Slice,
+    slice::{Candidate, Slice},
 };
 use crate::domain::{
     clock::Timestamp,
@@ -183,7 +185,7 @@ fn evaluate<'e>(
     question: &Question<'_>,
     entities: &Entities,
 ) -> Result<Answer<'e>, String> {
-    Ok(ask(engine, &request(principal, question)?, question.slice, entities))
+    Ok(ask(engine, &request(principal, question)?, &question.slice.policies, entities))
 }
 
 /// A question as Cedar is asked it.
@@ -196,8 +198,8 @@ pub(super) fn request(principal: &Principal, question: &Question<'_>) -> Result<
     Request::new(uid, action, resource.clone(), question.context.clone(), None).map_err(|error| error.to_string())
 }
 
-pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, slice: &Slice, entities: &Entities) -> Answer<'e> {
-    let response = engine.authorizer.is_authorized(request, &slice.policies, entities);
+pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, policies: &PolicySet, entities: &Entities) -> Answer<'e> {
+    let response = engine.authorizer.is_authorized(request, policies, entities);
     let label = |id: &PolicyId| engine.labels.get(id);
     let mut reasons: Vec<&Label> = response.diagnostics().reason().filter_map(label).collect();
     reasons.sort_by(|a, b| a.id.cmp(&b.id));
@@ -205,15 +207,19 @@ pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, slice: &Slice, enti
     Answer { allowed: response.decision() == Effect::Allow, reasons, errors }
 }
 
-/// The permission that would have made the difference, when exactly one would.
+/// The permission that would have made the difference, when exactly one would. Without it no policy holds and none fails, so
+/// that those that rely on it decide.
 fn missing_permission(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Option<Permission> {
-    let held = |name: &Permission| principal.facts.permissions.contains(name);
-    let would_do = |name: &&Permission| {
-        let entities = principal.entities_with(engine, Some(name), other_entities(engine, question)?)?;
-        let answer = evaluate(engine, principal, question, &entities)?;
-        Ok::<bool, String>(answer.allowed && answer.errors.is_empty())
+    let request = request(principal, question).ok()?;
+    let others = other_entities(engine, question).ok()?;
+    let would_do = |candidate: &&Candidate| {
+        let entities = principal.entities_with(engine, Some(&candidate.permission), others.iter().cloned());
+        let answer = entities.map(|entities| ask(engine, &request, &candidate.policies, &entities));
+        answer.is_ok_and(|answer| answer.allowed && answer.errors.is_empty())
     };
-    let mut missing = question.slice.candidates.iter().filter(|name| !held(name)).filter(|name| would_do(name).unwrap_or(false));
+    let lacking =
+        question.slice.candidates.iter().filter(|candidate| !principal.facts.permissions.contains(&candidate.permission));
+    let mut missing = lacking.filter(would_do).map(|candidate| &candidate.permission);
     let first = missing.next()?;
     missing.next().is_none().then(|| first.clone())
 }

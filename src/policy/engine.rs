@@ -78,6 +78,7 @@ pub(super) struct Label {
 }
 
 /// A validated, guarded policy set. Immutable; a reload makes a new one.
+#[derive(Clone)]
 pub struct Engine {
     pub(super) authorizer: Authorizer,
     pub(super) schema: Schema,

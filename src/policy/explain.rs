@@ -208,7 +208,9 @@ fn alternatives(asked: &Asked, slice: &Slice) -> Vec<(String, Asked)> {
 
 fn key_alternatives(facts: &Facts, request: &Request, slice: &Slice) -> Vec<(String, Facts, Request)> {
     let mut all = Vec::new();
-    for permission in slice.candidates.iter().filter(|name| !facts.permissions.contains(name)) {
+    for permission in
+        slice.candidates.iter().map(|candidate| &candidate.permission).filter(|name| !facts.permissions.contains(name))
+    {
         let permissions = facts.permissions.iter().chain([permission]).cloned().collect();
         let sentence = format!("the key lacks the permission `{permission}`");
         all.push((sentence, Facts { permissions, ..facts.clone() }, request.clone()));

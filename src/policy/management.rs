@@ -211,7 +211,7 @@ pub(super) fn answer<'e>(
 ) -> Result<Answer<'e>, String> {
     let slice = find_slice(engine, action)?;
     let (request, entities) = situation(engine, admin, role, slice, target, &slice.hierarchy)?;
-    Ok(ask(engine, &request, slice, &entities))
+    Ok(ask(engine, &request, &slice.policies, &entities))
 }
 
 pub(super) fn find_slice<'e>(engine: &'e Engine, action: &str) -> Result<&'e Slice, String> {

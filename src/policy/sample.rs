@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::schema::{Attribute, entries};
 
 /// The types that the schema declares, by full name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Types {
     common: BTreeMap<String, (String, Value)>,
     entities: BTreeMap<String, (String, Value)>,

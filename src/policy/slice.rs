@@ -4,14 +4,17 @@
 //! of a scope that match by construction are left out: Cedar would build, evaluate and drop them for every request, and an
 //! action scope of groups would need the action hierarchy among the entities.
 
+mod reliance;
+
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicySet, PolicySetError,
+    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicyId, PolicySet, PolicySetError,
     PrincipalConstraint, ResourceConstraint, Schema,
 };
 use serde_json::{Value, json};
 
+use self::reliance::Reliance;
 use super::{
     decide::Object,
     diagnostic::Diagnostic,
@@ -25,7 +28,7 @@ use crate::domain::{
 };
 
 /// Everything about one action that is known before a request comes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slice {
     pub action: EntityUid,
     /// The groups that the action is in, directly or not.
@@ -37,7 +40,16 @@ pub(super) struct Slice {
     /// The action and its groups, or all actions, when a condition of the slice asks for them with `in`; else empty.
     pub hierarchy: Vec<Entity>,
     /// The permissions that could turn a default denial into an allow.
-    pub candidates: Vec<Permission>,
+    pub candidates: Vec<Candidate>,
+}
+
+/// A permission that could make the difference.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub permission: Permission,
+    /// The policies whose answer can change with it. Where no other policy holds or fails, they alone decide what a key that
+    /// has it would be answered.
+    pub policies: PolicySet,
 }
 
 /// A policy, and what slices need of it: read out of it once, not once for each action.
@@ -51,6 +63,7 @@ pub(super) struct Prepared {
     asks: Ancestors,
     /// The actions that it names in conditions and scope.
     named: Vec<Permission>,
+    relies: Reliance,
 }
 
 /// Whose groups a condition asks for with `in`.
@@ -95,6 +108,7 @@ impl Prepared {
             sliced,
             of_type,
             asks: json.get("conditions").map_or(Ancestors::Nobody, asks),
+            relies: Reliance::read(json.get("conditions").unwrap_or(&Value::Null)),
             named: named.collect(),
         })
     }
@@ -117,16 +131,23 @@ impl Slice {
     ) -> Result<Self, Diagnostic> {
         let mut slice = PolicySet::new();
         let mut asked = Ancestors::Nobody;
-        let mut candidates: Vec<Permission> = action.name.parse().into_iter().collect();
+        let mut named: Vec<Permission> = action.name.parse().into_iter().collect();
         let (uid, groups) = (&action.uid, &action.groups);
-        for prepared in policies.iter().filter(|prepared| can_match(&prepared.policy, uid, groups, principal)) {
+        let matching = || policies.iter().filter(|prepared| can_match(&prepared.policy, uid, groups, principal));
+        for prepared in matching() {
             asked = asked.max(prepared.asks);
-            candidates.extend(prepared.named.iter().cloned());
-            slice.add(prepared.on(&action.resources).clone()).map_err(|error| Diagnostic::general(error.to_string()))?;
+            named.extend(prepared.named.iter().cloned());
+            slice.add(prepared.on(&action.resources).clone()).map_err(|error| failed(&error))?;
         }
-        candidates.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
-        candidates.sort();
-        candidates.dedup();
+        named.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
+        named.sort();
+        named.dedup();
+        let mut candidates = Vec::new();
+        for permission in named {
+            let relying = matching().filter(|prepared| prepared.relies.is_on(&permission, &action.name));
+            let policies = PolicySet::from_policies(relying.map(|prepared| prepared.on(&action.resources).clone()));
+            candidates.push(Candidate { permission, policies: policies.map_err(|error| failed(&error))? });
+        }
         let hierarchy = hierarchy(asked, uid, groups, &vocabulary.schema)?;
         let (resources, context) = (action.resources.clone(), action.context.clone());
         Ok(Self { action: uid.clone(), groups: groups.clone(), policies: slice, resources, context, hierarchy, candidates })
@@ -140,21 +161,28 @@ impl Slice {
     /// Puts a policy in the place of the one with its id, as if the set had been loaded with it. What the other one needed
     /// besides (groups of actions, candidates) stays: it changes no answer.
     pub(super) fn exchange(&mut self, policy: &Prepared, principal: &EntityTypeName, schema: &Schema) -> Result<(), Diagnostic> {
-        let failed = |error: PolicySetError| Diagnostic::general(error.to_string());
         let id = policy.policy.id();
-        if self.policies.policy(id).is_some() {
-            self.policies.remove_static(id.clone()).map_err(failed)?;
+        let is_here = self.can_hold(policy, principal);
+        let action = self.action.id().unescaped();
+        put(&mut self.policies, id, is_here.then(|| policy.on(&self.resources)))?;
+        for Candidate { permission, policies } in &mut self.candidates {
+            let relies = is_here && policy.relies.is_on(permission, action);
+            put(policies, id, relies.then(|| policy.on(&self.resources)))?;
         }
-        if !self.can_hold(policy, principal) {
+        if !is_here {
             return Ok(());
         }
-        self.policies.add(policy.on(&self.resources).clone()).map_err(failed)?;
         let hierarchy = hierarchy(policy.asks, &self.action, &self.groups, schema)?;
         if hierarchy.len() > self.hierarchy.len() {
             self.hierarchy = hierarchy;
         }
-        let named = policy.named.iter().filter(|name| !self.candidates.contains(name)).cloned();
-        self.candidates.extend(named.collect::<Vec<_>>());
+        for permission in &policy.named {
+            if self.candidates.iter().all(|candidate| candidate.permission != *permission) {
+                // All of them: more than those that rely on it, which changes no answer.
+                let policies = self.policies.clone();
+                self.candidates.push(Candidate { permission: permission.clone(), policies });
+            }
+        }
         Ok(())
     }
 
@@ -173,6 +201,18 @@ impl Slice {
             Some(resource) => Object::Bare(uid(type_name, &resource.id)),
         })
     }
+}
+
+fn failed(error: &PolicySetError) -> Diagnostic {
+    Diagnostic::general(error.to_string())
+}
+
+/// Puts a policy into the place of the one with its id, or takes that one away.
+fn put(set: &mut PolicySet, id: &PolicyId, policy: Option<&Policy>) -> Result<(), Diagnostic> {
+    if set.policy(id).is_some() {
+        set.remove_static(id.clone()).map_err(|error| failed(&error))?;
+    }
+    policy.map_or(Ok(()), |policy| set.add(policy.clone()).map_err(|error| failed(&error)))
 }
 
 fn is_action(uid: &EntityUid) -> bool {

@@ -6,10 +6,7 @@ mod report;
 
 use std::{
     io::{self, Write as _},
-    num::NonZero,
-    panic::resume_unwind,
     path::PathBuf,
-    thread,
 };
 
 use clap::{Args, ValueEnum};
@@ -22,7 +19,7 @@ use super::{
 };
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::{Case, CaseResult, Engine, SUITE_SCHEMA},
+    policy::{CASE_STACK, Case, SUITE_SCHEMA, on_every_core},
 };
 
 #[derive(Debug, Args)]
@@ -86,7 +83,7 @@ pub(super) fn run(args: &TestArgs, streams: &mut Streams<'_>) -> io::Result<Exit
             let run = test(args, &mut suites, streams)?;
             let good = run.findings.is_empty() && run.failed() == 0;
             if args.mutants && good {
-                return mutants::run(args, suites, streams);
+                return mutants::run(args, &suites, streams);
             }
             (run, if good { Exit::Ok } else { Exit::Negative })
         }
@@ -133,7 +130,9 @@ fn test(args: &TestArgs, suites: &mut Suites, streams: &mut Streams<'_>) -> io::
         writeln!(streams.out, "running {} {}", wanted.len(), if wanted.len() == 1 { "case" } else { "cases" })?;
     }
     for batch in wanted.chunks(BATCH) {
-        for ((file, case), result) in batch.iter().zip(run_batch(&suites.engine, batch)?) {
+        let run_share = |share: &[&(String, Case)]| share.iter().map(|(_, case)| case.run(&suites.engine)).collect::<Vec<_>>();
+        let results = on_every_core(CASE_STACK, batch, run_share)?;
+        for ((file, case), result) in batch.iter().zip(results.into_iter().flatten()) {
             let explained = !result.passed() && run.failed() < EXPLAINED;
             let why =
                 if explained { suites.engine.why(&case.asked).ok().map(|why| report::most_telling(why.into())) } else { None };
@@ -151,19 +150,3 @@ fn test(args: &TestArgs, suites: &mut Suites, streams: &mut Streams<'_>) -> io::
 const EXPLAINED: usize = 20;
 /// So many cases run before their lines are written.
 const BATCH: usize = 256;
-/// Policies that no guard has seen may be as deep as the main thread could take.
-const STACK: usize = 8 * 1024 * 1024;
-
-/// Runs cases on every core; the results are in the order of the cases.
-fn run_batch(engine: &Engine, batch: &[&(String, Case)]) -> io::Result<Vec<CaseResult>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for part in batch.chunks(batch.len().div_ceil(threads).max(1)) {
-            let run = move || part.iter().map(|(_, case)| case.run(engine)).collect::<Vec<_>>();
-            running.push(thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run)?);
-        }
-        let results = running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        Ok(results.flatten().collect())
-    })
-}

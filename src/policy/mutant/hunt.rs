@@ -1,5 +1,7 @@
 //! Running the test cases against every mutant.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cedar_policy::{Authorizer, Effect as CedarEffect, Entities, Policy, PolicyId, PolicySet, Request};
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
 use crate::policy::{
     cases::{Asked, Case, Missing},
     clause::Anatomy,
+    cores::on_every_core,
     diagnostic::{Diagnostic, LoadError},
     engine::Engine,
     load::{STACK, on_stack},
@@ -32,35 +35,58 @@ pub struct Hunt {
 }
 
 impl Hunt {
-    /// Makes every mutant of the engine's policies and runs the cases, which hold without them. After each mutant it says how
-    /// many are done, and of how many.
+    /// Makes every mutant of the engine's policies, on every core, and runs the cases, which hold without them. After each
+    /// mutant it says how many are done, and of how many.
     ///
     /// # Errors
     /// None for an engine that was loaded, unless memory is short.
-    pub fn run(mut engine: Engine, cases: &[&Case], mut said: impl FnMut(usize, usize) + Send) -> Result<Self, LoadError> {
+    pub fn run(engine: &Engine, cases: &[&Case], said: impl Fn(usize, usize) + Sync) -> Result<Self, LoadError> {
         let anatomies = engine.dissect()?;
-        on_stack(STACK, move || hunt(&mut engine, &anatomies, cases, &mut said))?.map_err(LoadError::from)
+        let (judge, literals) = (Judge::new(engine), Literals::new(&engine.schema));
+        let prey = || anatomies.iter().map(|anatomy| Prey::new(engine, anatomy, &literals)).collect::<Result<Vec<_>, _>>();
+        let prey = on_stack(STACK, prey)?.map_err(LoadError::from)?;
+        let (total, done) = (prey.iter().map(|prey| prey.edits.len()).sum(), AtomicUsize::new(0));
+        let said = || said(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+        let hunts = on_every_core(STACK, &prey, |share| hunt(engine, share, cases, &judge, &said));
+        let mut all = Self::default();
+        for hunt in hunts.map_err(|error| Diagnostic::general(error.to_string()))? {
+            let hunt = hunt.map_err(LoadError::from)?;
+            all.killed += hunt.killed;
+            all.invalid += hunt.invalid;
+            all.equivalent += hunt.equivalent;
+            all.survivors.extend(hunt.survivors);
+        }
+        Ok(all)
+    }
+}
+
+/// A policy and what will be done to it.
+struct Prey<'a> {
+    anatomy: &'a Anatomy,
+    policy: Policy,
+    edits: Vec<Edit>,
+}
+
+impl<'a> Prey<'a> {
+    fn new(engine: &Engine, anatomy: &'a Anatomy, literals: &Literals) -> Result<Self, Diagnostic> {
+        let policy = engine.originals.policy(&PolicyId::new(&anatomy.info.id)).cloned();
+        let policy = policy.ok_or_else(|| Diagnostic::general("a policy is not in its set").policy(&*anatomy.info.id))?;
+        let edits = edits(anatomy, &policy, literals);
+        Ok(Self { anatomy, policy, edits })
     }
 }
 
 fn hunt(
-    engine: &mut Engine,
-    anatomies: &[Anatomy],
+    engine: &Engine,
+    share: &[Prey<'_>],
     cases: &[&Case],
-    said: &mut dyn FnMut(usize, usize),
+    judge: &Judge,
+    said: &(dyn Fn() + Sync),
 ) -> Result<Hunt, Diagnostic> {
-    let (judge, literals) = (Judge::new(engine), Literals::new(&engine.schema));
-    let mut all: Vec<(&Anatomy, Policy, Vec<Edit>)> = Vec::new();
-    for anatomy in anatomies {
-        let policy = engine.originals.policy(&PolicyId::new(&anatomy.info.id)).cloned();
-        let policy = policy.ok_or_else(|| Diagnostic::general("a policy is not in its set").policy(&*anatomy.info.id))?;
-        let edits = edits(anatomy, &policy, &literals);
-        all.push((anatomy, policy, edits));
-    }
-    let mut range = Range::new(engine, cases)?;
-    let (mut hunt, mut done) = (Hunt::default(), 0);
-    let total = all.iter().map(|(_, _, edits)| edits.len()).sum();
-    for (anatomy, policy, edits) in &all {
+    let mut engine = engine.clone();
+    let mut range = Range::new(&mut engine, cases)?;
+    let mut hunt = Hunt::default();
+    for Prey { anatomy, policy, edits } in share {
         let before = range.aim(policy)?;
         for edit in edits {
             match judge.accept(policy.id(), &edit.apply(anatomy)) {
@@ -69,8 +95,7 @@ fn hunt(
                 Some(_) if judge.is_equivalent(anatomy, edit) => hunt.equivalent += 1,
                 Some(_) => hunt.survivors.push(Mutant::new(anatomy, edit)),
             }
-            done += 1;
-            said(done, total);
+            said();
         }
     }
     Ok(hunt)
@@ -106,6 +131,19 @@ struct Target<'c> {
     entities: Entities,
 }
 
+impl Target<'_> {
+    /// Whether the policy can matter for it, by what its scope says about action and principal.
+    fn is_reached_by(&self, engine: &Engine, policy: &Prepared) -> bool {
+        let (slice, principal) = match &self.case.asked {
+            Asked::Key { request, .. } => (engine.keys.get(request.action.as_str()), &engine.shape.key_type),
+            Asked::Admin { action, .. } => (engine.admins.get(action.as_str()), &engine.shape.admin_type),
+            // Its principal may be of any type.
+            Asked::Cedar(_) => return true,
+        };
+        slice.is_some_and(|slice| slice.can_hold(policy, principal))
+    }
+}
+
 impl<'e, 'c> Range<'e, 'c> {
     fn new(engine: &'e mut Engine, cases: &[&'c Case]) -> Result<Self, Diagnostic> {
         let situations = Situations::new(engine)?;
@@ -118,11 +156,14 @@ impl<'e, 'c> Range<'e, 'c> {
     }
 
     fn aim(&self, policy: &Policy) -> Result<Aim, Diagnostic> {
-        let set = alone(policy)?;
-        let shares = self.targets.iter().enumerate().map(|(number, target)| (number, self.share(&set, policy, target)));
-        let mut shares: Vec<(usize, Share)> = shares.collect();
+        let (set, prepared) = (alone(policy)?, Prepared::new(policy)?);
+        let share = |target: &Target<'_>| {
+            if target.is_reached_by(self.engine, &prepared) { self.share(&set, policy, target) } else { Share::Nothing }
+        };
+        let mut shares: Vec<(usize, Share)> =
+            self.targets.iter().enumerate().map(|(number, target)| (number, share(target))).collect();
         shares.sort_by_key(|(_, share)| *share == Share::Nothing);
-        Ok(Aim { prepared: Prepared::new(policy)?, shares })
+        Ok(Aim { prepared, shares })
     }
 
     /// An answer is made of what each policy contributes: where a mutant contributes the same, the case cannot notice it.
@@ -144,6 +185,9 @@ impl<'e, 'c> Range<'e, 'c> {
         let (set, prepared) = (alone(mutant)?, Prepared::new(mutant)?);
         for (number, before) in &aim.shares {
             let Some(target) = self.targets.get(*number) else { continue };
+            if ![&aim.prepared, &prepared].into_iter().any(|policy| target.is_reached_by(self.engine, policy)) {
+                continue;
+            }
             if self.share(&set, mutant, target) == *before && !self.asks_more(aim, &prepared, target) {
                 continue;
             }

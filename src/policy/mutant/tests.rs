@@ -33,7 +33,7 @@ fn hunt(files: &PolicyFiles, suite: &str) -> Hunt {
     let engine = load(files);
     let cases = cases(&engine, suite);
     assert!(cases.iter().all(|case| case.run(&engine).passed()));
-    Hunt::run(engine, &cases.iter().collect::<Vec<_>>(), |_, _| {}).unwrap()
+    Hunt::run(&engine, &cases.iter().collect::<Vec<_>>(), |_, _| {}).unwrap()
 }
 
 /// `change: was → now` of every edit of a policy.

@@ -40,11 +40,11 @@ struct SurvivorView<'a> {
 }
 
 /// Runs the tests that the filter lets through, which pass, against every mutant.
-pub(super) fn run(args: &TestArgs, suites: Suites, streams: &mut Streams<'_>) -> io::Result<Exit> {
+pub(super) fn run(args: &TestArgs, suites: &Suites, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let cases = suites.cases.iter().filter(|(file, case)| args.wants(&full_name(file, case)));
     let cases: Vec<&Case> = cases.map(|(_, case)| case).collect();
     let bar = progress::bar(0, "trying mutants");
-    let hunt = Hunt::run(suites.engine, &cases, |done, total| {
+    let hunt = Hunt::run(&suites.engine, &cases, |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
