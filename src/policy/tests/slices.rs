@@ -317,6 +317,40 @@ proptest! {
 }
 
 #[test]
+fn the_missing_permission_is_found_however_a_policy_asks_for_it() {
+    for asked in [
+        "principal.permissions.contains(action)",
+        "principal.permissions.contains(Action::\"jobs:read\")",
+        "principal.permissions.containsAll([Action::\"jobs:read\"])",
+        "principal.permissions.containsAny([action, Action::\"read-only\"])",
+        "!principal.permissions.isEmpty()",
+        "action in principal.permissions",
+        "context has wanted && principal.permissions.contains(context.wanted)",
+        "[action].containsAll(principal.permissions) && !principal.permissions.isEmpty()",
+        "!(principal.permissions == [Action::\"results:read\"])",
+        "principal.permissions.containsAny(if principal.org.suspended then [action] else principal.permissions)",
+        "(if principal.org.suspended then [action] else principal.permissions).contains(action)",
+    ] {
+        let policies = [format!("permit (principal is ApiKey, action, resource) when {{ {asked} }};")];
+        assert!(is_valid(&policies[0]), "{asked}");
+        let (engine, set) = (slicing(&policies), numbered(&policies));
+        let mut found = 0;
+        for request in requests(Some(3), true, Some("scan:create")) {
+            for held in [&[][..], &["results:read"]] {
+                let facts = facts(held, false);
+                let principal = engine.principal(facts.clone());
+                let decision = engine.decide(&principal, &engine.read(&request, &principal, now()).unwrap());
+                let Verdict::NotPermitted { missing } = decision.verdict else { continue };
+                found += usize::from(missing.is_some());
+                let missing = missing.map(|name| name.to_string());
+                assert_eq!(missing, lacking(&engine, &set, &facts, &request), "{asked} {held:?} {request:?}");
+            }
+        }
+        assert!(found > 0, "{asked} is never what is missing");
+    }
+}
+
+#[test]
 fn every_atom_of_the_random_policies_is_valid_and_matters_alone() {
     for atom in ATOMS {
         let own = atom.replace("OWN-KEY", &facts(&[], false).key.to_string()).replace("OWN-ORG", &own_org().to_string());
