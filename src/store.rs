@@ -46,7 +46,6 @@ use sqlx::{Database, Pool, Postgres, Sqlite};
 
 use self::config::Place;
 pub use self::{
-    audit::AuditCheck,
     backup::{BackupError, Ending, Libpq, Summary, Undoing, Undone},
     change::Changes,
     config::DatabaseConfig,
@@ -61,6 +60,7 @@ pub use self::{
     survey::{GrantedAlike, HashedAlike, HashedSecrets},
     write::Written,
 };
+pub use crate::domain::audit::AuditCheck;
 use crate::domain::random::Random;
 
 /// The database, behind one set of methods for both engines. Clones share the connections.
