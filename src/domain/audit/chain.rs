@@ -147,7 +147,9 @@ impl Chain {
             return Err(Trouble::settled(revision, Some(entry.record.id), Fault::Inserted, detail));
         }
         if revision > expected {
-            return Err(Trouble::missing(expected, self.last.hash, revision));
+            let mut trouble = Trouble::missing(expected, self.last.hash, revision);
+            trouble.look_at(&entry);
+            return Err(trouble);
         }
         if entry.previous != self.last.hash || entry.hash != entry.record.hash(&self.last.hash) {
             return Err(self.misfit(entry));
@@ -171,7 +173,7 @@ impl Chain {
         if fits(expected, &last.hash) {
             return settled(Fault::Edited, "what it holds as the hash of the row before it is another one");
         }
-        if entry.hash == last.hash {
+        if entry.hash == last.hash && entry.previous == last.previous {
             return settled(Fault::Inserted, "it is a copy of the row before it");
         }
         if last.revision > 0 && entry.previous == last.previous && fits(last.revision, &last.previous) {

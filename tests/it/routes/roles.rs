@@ -41,6 +41,8 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
     ("read_policies", Role::Auditor, [true, true, true]),
     ("explain", Role::Auditor, [true, true, true]),
     ("list_replicas", Role::Auditor, [true, true, true]),
+    ("list_audit", Role::Auditor, [true, true, true]),
+    ("read_audit_head", Role::Auditor, [true, true, true]),
 ];
 
 /// The management calls of the document: method and path by operation.

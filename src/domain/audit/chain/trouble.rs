@@ -15,8 +15,8 @@ enum Watch {
     Nothing,
     /// The row that belongs here may stand elsewhere: the one that continues from this hash.
     Rightful { hash: [u8; 32], standing: Option<Box<AuditEntry>> },
-    /// A row that is whole but bound to another predecessor. When the next one continues it, the predecessor was written anew.
-    Heir { hash: Vec<u8>, predecessor: Option<Break> },
+    /// A row that is whole but bound to another predecessor. When the next one continues it, it belongs to the chain.
+    Heir { hash: Vec<u8>, belongs: Break },
 }
 
 impl Trouble {
@@ -47,28 +47,26 @@ impl Trouble {
 
     /// The row is whole, but does not continue the last one.
     pub(super) fn bound_elsewhere(last: &Last, entry: AuditEntry) -> Self {
-        let predecessor = (last.revision > 0).then(|| Break {
-            revision: last.revision,
-            id: last.id.clone(),
-            fault: Fault::Edited,
-            detail: "it was written anew with a hash of its own: the row after it continues another one".to_owned(),
-        });
-        let found = Break {
-            revision: entry.record.revision,
-            id: Some(entry.record.id),
-            fault: if last.revision > 0 { Fault::Inserted } else { Fault::Edited },
-            detail: "it does not continue the row before it".to_owned(),
+        let AuditEntry { record, hash, .. } = entry;
+        let belongs = if last.revision > 0 {
+            let detail = "it was written anew with a hash of its own: the row after it continues another one";
+            Break { revision: last.revision, id: last.id.clone(), fault: Fault::Edited, detail: detail.to_owned() }
+        } else {
+            let detail = "it does not begin the chain but continues another one".to_owned();
+            Break { revision: record.revision, id: Some(record.id.clone()), fault: Fault::Edited, detail }
         };
-        Self { found, watch: Watch::Heir { hash: entry.hash, predecessor } }
+        let detail = "it does not continue the row before it".to_owned();
+        let found = Break { revision: record.revision, id: Some(record.id), fault: Fault::Inserted, detail };
+        Self { found, watch: Watch::Heir { hash, belongs } }
     }
 
     /// A row after the one that does not fit.
     pub(super) fn look_at(&mut self, entry: &AuditEntry) {
         match std::mem::replace(&mut self.watch, Watch::Nothing) {
             Watch::Nothing => {}
-            Watch::Heir { hash, predecessor } => {
+            Watch::Heir { hash, belongs } => {
                 if entry.previous == hash {
-                    self.blame(predecessor);
+                    self.found = belongs;
                 }
             }
             Watch::Rightful { hash, standing } => {
@@ -82,18 +80,10 @@ impl Trouble {
     }
 
     /// There is no further row; the hash is the one that the database keeps as its newest.
-    pub(super) fn end(mut self, kept: Option<&[u8]>) -> Break {
-        if let Watch::Heir { hash, predecessor } = std::mem::replace(&mut self.watch, Watch::Nothing)
-            && kept == Some(hash.as_slice())
-        {
-            self.blame(predecessor);
-        }
-        self.found
-    }
-
-    fn blame(&mut self, predecessor: Option<Break>) {
-        if let Some(predecessor) = predecessor {
-            self.found = predecessor;
+    pub(super) fn end(self, kept: Option<&[u8]>) -> Break {
+        match self.watch {
+            Watch::Heir { hash, belongs } if kept == Some(hash.as_slice()) => belongs,
+            _ => self.found,
         }
     }
 }
