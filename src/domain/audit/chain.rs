@@ -140,6 +140,10 @@ impl Chain {
             let detail = if revision < 1 { "no write has such a revision" } else { "there is another row of this revision" };
             return Err(Trouble::settled(revision, Some(entry.record.id), Fault::Inserted, detail));
         }
+        if self.displaces_last(&entry) {
+            let detail = "the row that stands after it belongs in its place";
+            return Err(Trouble::settled(self.last.revision, self.last.id.take(), Fault::Inserted, detail));
+        }
         if let Some((end, _)) = self.end
             && expected > end
         {
@@ -164,6 +168,15 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether the row belongs in the place of the last one, which fits as well.
+    fn displaces_last(&self, entry: &AuditEntry) -> bool {
+        let Last { revision, previous, hash, .. } = &self.last;
+        *revision > 0
+            && entry.previous == previous
+            && entry.hash != hash
+            && entry.hash == entry.record.hash_as(*revision, previous)
+    }
+
     /// What is wrong with a row of the expected revision that does not continue the chain.
     fn misfit(&self, entry: AuditEntry) -> Trouble {
         let (expected, last) = (self.last.revision + 1, &self.last);
@@ -175,10 +188,6 @@ impl Chain {
         }
         if entry.hash == last.hash && entry.previous == last.previous {
             return settled(Fault::Inserted, "it is a copy of the row before it");
-        }
-        if last.revision > 0 && entry.previous == last.previous && fits(last.revision, &last.previous) {
-            let detail = "the row that stands after it belongs in its place";
-            return Trouble::settled(last.revision, last.id.clone(), Fault::Inserted, detail);
         }
         let own = <[u8; 32]>::try_from(entry.previous.as_slice());
         let fits_own = |revision| own.is_ok_and(|previous| fits(revision, &previous));
