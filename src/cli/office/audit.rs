@@ -57,7 +57,10 @@ impl Counter {
         head.ok_or_else(|| self.server.refusal(&reply))
     }
 
-    async fn walk_audit(&self, mut take: impl FnMut(Result<AuditEntry, Unreadable>) -> Result<(), Failure>) -> Result<(), Failure> {
+    async fn walk_audit(
+        &self,
+        mut take: impl FnMut(Result<AuditEntry, Unreadable>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let (everything, mut after) = (AuditFilter::default(), None);
         loop {
             let page = self.page(List::Audit(&everything), after.as_deref()).await?;

@@ -8,13 +8,7 @@ use serde_json::Value;
 use super::{Change, Done, List, Sheet, Thing};
 use crate::{
     cli::{desk::Desk, failure::Failure},
-    domain::{
-        admin::Admin,
-        key::Key,
-        name::Slug,
-        org::Org,
-        secret::Plane,
-    },
+    domain::{admin::Admin, key::Key, name::Slug, org::Org, secret::Plane},
     http::{AdminView, AuditView, KeyView, OrgView, ReplicaView},
     store::{Listing, Page, StoreError, Written},
 };

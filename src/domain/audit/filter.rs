@@ -65,9 +65,8 @@ impl FromStr for ActionName {
     type Err = ParseFilterError;
 
     fn from_str(text: &str) -> Result<Self, ParseFilterError> {
-        let is_word = |word: &str| {
-            (1..=32).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-        };
+        let is_word =
+            |word: &str| (1..=32).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let (noun, verb) = text.split_once('.').ok_or(ParseFilterError::Action)?;
         if is_word(noun) && is_word(verb) { Ok(Self(text.to_owned())) } else { Err(ParseFilterError::Action) }
     }

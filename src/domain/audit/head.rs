@@ -84,7 +84,9 @@ mod tests {
         for text in ["", ":", "7", &hash, &format!("-1:{hash}"), &format!("+7:{hash}"), &format!("7:{}", hash.to_uppercase())] {
             assert_eq!(text.parse::<AuditHead>(), Err(ParseHeadError), "{text}");
         }
-        for text in [format!("7:{hash}0"), format!("7:{}", &hash[2..]), format!("7:{hash} "), format!("99999999999999999999:{hash}")] {
+        for text in
+            [format!("7:{hash}0"), format!("7:{}", &hash[2..]), format!("7:{hash} "), format!("99999999999999999999:{hash}")]
+        {
             assert_eq!(text.parse::<AuditHead>(), Err(ParseHeadError), "{text}");
         }
     }

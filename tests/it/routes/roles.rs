@@ -46,7 +46,7 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
 ];
 
 /// The management calls of the document: method and path by operation.
-fn management_calls() -> BTreeMap<String, (Method, String)> {
+pub(super) fn management_calls() -> BTreeMap<String, (Method, String)> {
     let document = serde_json::to_value(document()).unwrap();
     let mut calls = BTreeMap::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -62,7 +62,7 @@ fn management_calls() -> BTreeMap<String, (Method, String)> {
 }
 
 /// A body that the call accepts.
-fn body(operation: &str, about: Role, unique: usize) -> Value {
+pub(super) fn body(operation: &str, about: Role, unique: usize) -> Value {
     match operation {
         "create_org" => json!({ "name": format!("made {unique}") }),
         "update_org" | "update_key" => json!({ "name": "renamed" }),

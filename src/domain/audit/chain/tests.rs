@@ -163,7 +163,9 @@ fn a_history_that_was_written_anew_is_found_by_a_kept_head_alone() {
     let AuditCheck::Broken(found) = walk(end_of(&rows), vec![kept.clone()], &rows) else { panic!("whole") };
     assert_eq!((found.revision, found.fault), (5, Fault::Edited));
     for length in 2..5 {
-        let AuditCheck::Broken(found) = walk(end_of(&whole[..length]), vec![kept.clone()], &whole[..length]) else { panic!("whole") };
+        let AuditCheck::Broken(found) = walk(end_of(&whole[..length]), vec![kept.clone()], &whole[..length]) else {
+            panic!("whole")
+        };
         assert_eq!((found.revision, found.fault, found.id), (i64::try_from(length).unwrap() + 1, Fault::CutOff, None));
     }
     assert!(matches!(walk(end_of(&whole), vec![kept], &whole), AuditCheck::Whole { rows: 7, .. }));

@@ -14,9 +14,15 @@ pub(super) struct Trouble {
 enum Watch {
     Nothing,
     /// The row that belongs here may stand elsewhere: the one that continues from this hash.
-    Rightful { hash: [u8; 32], standing: Option<Box<AuditEntry>> },
+    Rightful {
+        hash: [u8; 32],
+        standing: Option<Box<AuditEntry>>,
+    },
     /// A row that is whole but bound to another predecessor. When the next one continues it, it belongs to the chain.
-    Heir { hash: Vec<u8>, belongs: Break },
+    Heir {
+        hash: Vec<u8>,
+        belongs: Break,
+    },
 }
 
 impl Trouble {

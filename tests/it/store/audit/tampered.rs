@@ -15,8 +15,7 @@ const TEXTS: [&str; 11] =
     ["id", "at", "actor_kind", "actor_id", "action", "target", "reason", "before", "after", "request_id", "address"];
 
 /// Everything a row holds besides its revision and its id.
-const CONTENT: &str =
-    "at, actor_kind, actor_id, action, target, reason, before, after, request_id, address, prev_hash, hash";
+const CONTENT: &str = "at, actor_kind, actor_id, action, target, reason, before, after, request_id, address, prev_hash, hash";
 
 async fn check(store: &Store, heads: Vec<AuditHead>) -> Result<i64, Break> {
     match store.verify_audit_against(heads).await.unwrap() {
@@ -70,9 +69,9 @@ async fn any_edit_of_any_column_is_named() {
                 ];
                 values.map(|value| (*column, value))
             });
-            let bytes = ["prev_hash", "hash"].into_iter().flat_map(|column| {
-                [zeros, byte, "hash", "prev_hash"].map(|value| (column, value.to_owned()))
-            });
+            let bytes = ["prev_hash", "hash"]
+                .into_iter()
+                .flat_map(|column| [zeros, byte, "hash", "prev_hash"].map(|value| (column, value.to_owned())));
             for (column, value) in text.chain(bytes) {
                 if edit(&bed, revision, column, &value).await {
                     let broken = check(&bed.store, Vec::new()).await.expect_err(column);
@@ -122,11 +121,12 @@ async fn deleted_and_moved_rows_are_named() {
                          UPDATE audit SET revision = -revision - 1 WHERE revision < 0";
             let renumbered = format!("{delete}; {}", close.replace("{}", &revision.to_string()));
             found(&bed, &renumbered, revision, fault).await;
-            found(&bed, &format!("DELETE FROM audit WHERE revision <= {revision}"), 1, if fault == Fault::CutOff {
-                Fault::CutOff
-            } else {
-                Fault::Missing
-            })
+            found(
+                &bed,
+                &format!("DELETE FROM audit WHERE revision <= {revision}"),
+                1,
+                if fault == Fault::CutOff { Fault::CutOff } else { Fault::Missing },
+            )
             .await;
             let cut = format!("DELETE FROM audit WHERE revision >= {revision}");
             found(&bed, &cut, revision, Fault::CutOff).await;
@@ -152,7 +152,9 @@ async fn inserted_rows_are_named() {
         busy_hour(&bed).await;
         bed.execute(KEEP).await;
         let insert = |revision: i64, of: i64| {
-            format!("INSERT INTO audit SELECT {revision}, 'evt_7zzzzzzzzzzzzzzzzzzzzzzzzz', {CONTENT} FROM kept WHERE revision = {of}")
+            format!(
+                "INSERT INTO audit SELECT {revision}, 'evt_7zzzzzzzzzzzzzzzzzzzzzzzzz', {CONTENT} FROM kept WHERE revision = {of}"
+            )
         };
         for revision in [-5, 0, 8, 99] {
             found(&bed, &insert(revision, 4), revision, Fault::Inserted).await;
