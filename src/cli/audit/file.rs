@@ -29,7 +29,7 @@ pub(super) fn verify(file: &Path, heads: Vec<AuditHead>) -> Result<AuditCheck, F
 }
 
 fn read(line: &[u8]) -> Result<AuditEntry, Unreadable> {
-    let unreadable = |why: &str| Unreadable { id: None, why: why.to_owned() };
+    let unreadable = |why: &str| Unreadable { revision: None, id: None, why: why.to_owned() };
     let view: AuditView = serde_json::from_slice(line).map_err(|error| unreadable(&error.to_string()))?;
     view.entry().ok_or_else(|| unreadable("a hash is not written in hexadecimal digits"))
 }

@@ -74,8 +74,9 @@ impl Counter {
 }
 
 fn read_view(view: Value) -> Result<AuditEntry, Unreadable> {
+    let revision = view.get("revision").and_then(Value::as_i64);
     let id = view.get("id").and_then(Value::as_str).map(str::to_owned);
-    let unreadable = |why: String| Unreadable { id, why };
+    let unreadable = |why: String| Unreadable { revision, id, why };
     match serde_json::from_value::<AuditView>(view).map(AuditView::entry) {
         Ok(Some(entry)) => Ok(entry),
         Ok(None) => Err(unreadable("a hash is not written in hexadecimal digits".to_owned())),

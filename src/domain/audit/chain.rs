@@ -44,9 +44,10 @@ pub enum Fault {
     CutOff,
 }
 
-/// A row that cannot even be read.
+/// A row that cannot even be read: what can be, and why not the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
+    pub revision: Option<i64>,
     pub id: Option<String>,
     pub why: String,
 }
@@ -101,6 +102,15 @@ pub struct Chain {
     heads: Vec<AuditHead>,
     last: Last,
     trouble: Option<Trouble>,
+    /// The first row that does not even say where it belongs.
+    stray: Option<Stray>,
+}
+
+#[derive(Debug)]
+struct Stray {
+    /// The revision that should have come.
+    expected: i64,
+    row: Unreadable,
 }
 
 /// The last row that fits.
@@ -117,7 +127,7 @@ impl Chain {
     /// A walk from the first row on. `end` is the revision and the hash that must be the last ones, `heads` were kept elsewhere.
     #[must_use]
     pub fn new(end: Option<(i64, Vec<u8>)>, heads: Vec<AuditHead>) -> Self {
-        Self { end, heads, last: Last { revision: 0, id: None, hash: START, previous: START }, trouble: None }
+        Self { end, heads, last: Last { revision: 0, id: None, hash: START, previous: START }, trouble: None, stray: None }
     }
 
     /// The next row, in the order of revisions.
@@ -126,35 +136,48 @@ impl Chain {
             (Some(trouble), Ok(entry)) => trouble.look_at(&entry),
             (Some(_), Err(_)) => {}
             (None, Ok(entry)) => self.trouble = self.follow(entry).err(),
-            (None, Err(Unreadable { id, why })) => {
-                let detail = format!("it cannot be read: {why}");
-                self.trouble = Some(Trouble::settled(self.last.revision + 1, id, Fault::Edited, detail));
+            (None, Err(row)) => {
+                let expected = self.last.revision + 1;
+                match row.revision {
+                    None => self.stray = self.stray.take().or(Some(Stray { expected, row })),
+                    Some(revision) => {
+                        let misplaced = self.place(revision, row.id.as_ref()).err();
+                        let edited = || Trouble::settled(expected, row.id, Fault::Edited, unreadable(&row.why));
+                        self.trouble = Some(misplaced.unwrap_or_else(edited));
+                    }
+                }
             }
+        }
+    }
+
+    /// Whether a row of this revision may come now.
+    fn place(&self, revision: i64, id: Option<&String>) -> Result<(), Trouble> {
+        let expected = self.last.revision + 1;
+        let inserted = |detail: String| Err(Trouble::settled(revision, id.cloned(), Fault::Inserted, detail));
+        if revision < 1 {
+            return inserted("no write has such a revision".to_owned());
+        }
+        if revision < expected {
+            return inserted("there is another row of this revision".to_owned());
+        }
+        match self.end {
+            Some((end, _)) if expected > end => inserted(format!("the database itself says that it is at revision {end}")),
+            _ if revision > expected => Err(Trouble::missing(expected, self.last.hash, revision)),
+            _ => Ok(()),
         }
     }
 
     /// Takes the row when it is the one that must follow.
     fn follow(&mut self, entry: AuditEntry) -> Result<(), Trouble> {
-        let (revision, expected) = (entry.record.revision, self.last.revision + 1);
-        if revision < expected {
-            let detail = if revision < 1 { "no write has such a revision" } else { "there is another row of this revision" };
-            return Err(Trouble::settled(revision, Some(entry.record.id), Fault::Inserted, detail));
-        }
-        if self.displaces_last(&entry) {
+        let revision = entry.record.revision;
+        if revision == self.last.revision + 1 && self.displaces_last(&entry) {
             let detail = "the row that stands after it belongs in its place";
             return Err(Trouble::settled(self.last.revision, self.last.id.take(), Fault::Inserted, detail));
         }
-        if let Some((end, _)) = self.end
-            && expected > end
-        {
-            let detail = format!("the database itself says that it is at revision {end}");
-            return Err(Trouble::settled(revision, Some(entry.record.id), Fault::Inserted, detail));
-        }
-        if revision > expected {
-            let mut trouble = Trouble::missing(expected, self.last.hash, revision);
+        self.place(revision, Some(&entry.record.id)).map_err(|mut trouble| {
             trouble.look_at(&entry);
-            return Err(trouble);
-        }
+            trouble
+        })?;
         if entry.previous != self.last.hash || entry.hash != entry.record.hash(&self.last.hash) {
             return Err(self.misfit(entry));
         }
@@ -186,7 +209,7 @@ impl Chain {
         if fits(expected, &last.hash) {
             return settled(Fault::Edited, "what it holds as the hash of the row before it is another one");
         }
-        if entry.hash == last.hash && entry.previous == last.previous {
+        if last.revision > 0 && entry.hash == last.hash && entry.previous == last.previous {
             return settled(Fault::Inserted, "it is a copy of the row before it");
         }
         let own = <[u8; 32]>::try_from(entry.previous.as_slice());
@@ -201,11 +224,17 @@ impl Chain {
     /// There is no further row.
     #[must_use]
     pub fn end(self) -> AuditCheck {
-        let Self { end, heads, last, trouble } = self;
+        let Self { end, heads, last, trouble, stray } = self;
         let next = last.revision + 1;
         let cut_off = |detail| Break { revision: next, id: None, fault: Fault::CutOff, detail };
         if let Some(trouble) = trouble {
-            return AuditCheck::Broken(trouble.end(end.as_ref().map(|(_, hash)| hash.as_slice())));
+            let found = trouble.end(end.as_ref().map(|(_, hash)| hash.as_slice()));
+            return AuditCheck::Broken(explained(found, stray));
+        }
+        if let Some(Stray { expected, row }) = stray {
+            let is_there = expected == next && end.is_none_or(|(revision, _)| revision >= next);
+            let fault = if is_there { Fault::Edited } else { Fault::Inserted };
+            return AuditCheck::Broken(Break { revision: expected, id: row.id, fault, detail: unreadable(&row.why) });
         }
         if let Some(newest) = heads.iter().map(|head| head.revision).max()
             && newest > last.revision
@@ -225,4 +254,18 @@ impl Chain {
             _ => AuditCheck::Whole { rows: last.revision, head: last.hash },
         }
     }
+}
+
+/// What stood where a row is missing, when that cannot be read, is what became of it.
+fn explained(found: Break, stray: Option<Stray>) -> Break {
+    match stray {
+        Some(Stray { expected, row }) if found.fault == Fault::Missing && found.revision == expected => {
+            Break { id: row.id, fault: Fault::Edited, detail: unreadable(&row.why), ..found }
+        }
+        _ => found,
+    }
+}
+
+fn unreadable(why: &str) -> String {
+    format!("it cannot be read: {why}")
 }

@@ -1,12 +1,12 @@
 //! Reading the audit log: page by page, or all of it as of one moment, row by row.
 
 use futures_util::TryStreamExt;
-use sqlx::FromRow;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::super::{
     Engine, Listing, Page, Store, StoreError,
     migration::no_meta,
-    stored::{Problem, Stored, corrupt},
+    stored::{Problem, Stored, corrupt, required},
     tx::Tx,
 };
 use crate::domain::{
@@ -24,52 +24,72 @@ macro_rules! select_audit {
     };
 }
 
+/// A row as it stands: a NULL where none belongs is no empty text.
 #[derive(FromRow)]
 struct AuditRow {
-    revision: i64,
-    id: String,
-    at: String,
-    actor_kind: String,
+    revision: Option<i64>,
+    id: Option<String>,
+    at: Option<String>,
+    actor_kind: Option<String>,
     actor_id: Option<String>,
-    action: String,
-    target: String,
+    action: Option<String>,
+    target: Option<String>,
     reason: Option<String>,
     before: Option<String>,
     after: Option<String>,
     request_id: Option<String>,
     address: Option<String>,
-    prev_hash: Vec<u8>,
-    hash: Vec<u8>,
+    prev_hash: Option<Vec<u8>>,
+    hash: Option<Vec<u8>>,
 }
 
-impl From<AuditRow> for AuditEntry {
-    fn from(row: AuditRow) -> Self {
+impl TryFrom<AuditRow> for AuditEntry {
+    type Error = Problem;
+
+    fn try_from(row: AuditRow) -> Result<Self, Problem> {
         let record = AuditRecord {
-            revision: row.revision,
-            id: row.id,
-            at: row.at,
-            actor_kind: row.actor_kind,
+            revision: required(row.revision, "revision")?,
+            id: required(row.id, "id")?,
+            at: required(row.at, "at")?,
+            actor_kind: required(row.actor_kind, "actor_kind")?,
             actor_id: row.actor_id,
-            action: row.action,
-            target: row.target,
+            action: required(row.action, "action")?,
+            target: required(row.target, "target")?,
             reason: row.reason,
             before: row.before,
             after: row.after,
             request_id: row.request_id,
             address: row.address,
         };
-        Self { record, previous: row.prev_hash, hash: row.hash }
+        Ok(Self { record, previous: required(row.prev_hash, "prev_hash")?, hash: required(row.hash, "hash")? })
     }
 }
 
-/// A row as it stands, or why it cannot be read.
-fn read(row: Stored<AuditRow>) -> Result<AuditEntry, Unreadable> {
-    let Stored { id, row } = row;
-    row.map(AuditEntry::from).map_err(|problem| Unreadable { id, why: redact(&problem.to_string()).into_owned() })
+/// A row whose revision was read on its own, so that a problem in another column still tells its place.
+struct Placed {
+    revision: Option<i64>,
+    stored: Stored<AuditRow>,
 }
 
-fn readable(row: Stored<AuditRow>) -> Result<AuditEntry, StoreError> {
-    read(row).map_err(|Unreadable { id, why }| corrupt("audit", &id.unwrap_or_default(), &Problem::from(why)))
+impl<'r, R> FromRow<'r, R> for Placed
+where
+    R: Row,
+    Stored<AuditRow>: FromRow<'r, R>,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    &'static str: ColumnIndex<R>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self { revision: row.try_get("revision").ok().flatten(), stored: Stored::from_row(row)? })
+    }
+}
+
+impl Placed {
+    /// The row as it stands, or why it cannot be read.
+    fn read(self) -> Result<AuditEntry, Unreadable> {
+        let Self { revision, stored: Stored { id, row } } = self;
+        let entry = row.and_then(AuditEntry::try_from);
+        entry.map_err(|problem| Unreadable { revision, id, why: redact(&problem.to_string()).into_owned() })
+    }
 }
 
 impl Store {
@@ -98,7 +118,7 @@ impl Store {
                 .bind(page.fetched());
             query.fetch_all(&pools.reader).await
         })?;
-        let entries: Result<Vec<AuditEntry>, StoreError> = rows.into_iter().map(readable).collect();
+        let entries: Result<Vec<AuditEntry>, StoreError> = rows.into_iter().map(|row| row.read("audit")).collect();
         Ok(page.listing(entries?))
     }
 
@@ -117,7 +137,7 @@ impl Store {
     /// The first row that cannot be read, and what `take` fails with, which ends it.
     pub async fn export_audit<E: From<StoreError>>(&self, mut take: impl FnMut(AuditEntry) -> Result<(), E>) -> Result<(), E> {
         let mut tx = self.begin_read().await?;
-        tx.walk_audit(|row| take(readable(row)?)).await?;
+        tx.walk_audit(|row| take(row.stored.read("audit")?)).await?;
         Ok(tx.rollback().await?)
     }
 
@@ -132,7 +152,7 @@ impl Store {
         let meta: Option<(i64, Vec<u8>)> = on!(Tx, &mut tx, tx => sqlx::query_as(META).fetch_optional(&mut **tx).await)?;
         let mut chain = Chain::new(Some(meta.ok_or_else(no_meta)?), heads);
         tx.walk_audit(|row| {
-            chain.take(read(row));
+            chain.take(row.read());
             Ok::<_, StoreError>(())
         })
         .await?;
@@ -145,10 +165,7 @@ const META: &str = "SELECT revision, audit_head FROM meta";
 
 impl Tx {
     /// Every row, also those that claim one revision, while only a few are in memory.
-    async fn walk_audit<E: From<StoreError>>(
-        &mut self,
-        mut take: impl FnMut(Stored<AuditRow>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    async fn walk_audit<E: From<StoreError>>(&mut self, mut take: impl FnMut(Placed) -> Result<(), E>) -> Result<(), E> {
         const ROWS: &str = select_audit!("ORDER BY revision");
         on!(Self, self, tx => {
             let mut rows = sqlx::query_as(ROWS).fetch(&mut **tx);

@@ -201,7 +201,7 @@ fn any_change_of_an_export_is_named() {
         (changed(|lines| drop(lines.remove(0))), 1, "is missing"),
         (changed(|lines| lines.swap(0, 1)), 1, "is out of order"),
         (changed(|lines| lines.insert(1, lines[1].clone())), 2, "was inserted"),
-        (changed(|lines| lines.insert(1, String::new())), 2, "was edited"),
+        (changed(|lines| lines.insert(1, String::new())), 2, "was inserted"),
     ] {
         let ran = verify(&shell, &lines, &[]);
         ran.refused(3, &format!("the audit row of revision {revision}"));

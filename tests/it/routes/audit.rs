@@ -32,7 +32,8 @@ async fn a_row_says_who_changed_what_when_and_why_and_is_hashed_with_the_one_bef
         let body = app.admin(Role::Auditor).await.get("/v1/audit").await.expect(200);
         assert_eq!((revisions(&body), &body["next_cursor"]), (vec![1, 2, 3, 4, 5], &json!(null)));
         let (made, row) = (&body["data"][1], &body["data"][2]);
-        let names: Vec<&String> = row.as_object().unwrap().keys().collect();
+        let mut names: Vec<&String> = row.as_object().unwrap().keys().collect();
+        names.sort();
         let expected = [
             "action",
             "actor",
@@ -58,7 +59,7 @@ async fn a_row_says_who_changed_what_when_and_why_and_is_hashed_with_the_one_bef
         assert_eq!(row["actor"]["kind"], "admin");
         assert!(row["actor"]["id"].as_str().unwrap().starts_with("adm_") && row["id"].as_str().unwrap().starts_with("evt_"));
         let after: Value = serde_json::from_str(row["after"].as_str().unwrap()).unwrap();
-        assert_eq!(after["suspension"]["reason"], "payment overdue", "{after}");
+        assert_eq!(after["suspension_reason"], "payment overdue", "{after}");
         let head = app.owner().get("/v1/audit/head").await.expect(200);
         assert_eq!(head, json!({ "revision": 5, "hash": body["data"][4]["hash"] }));
         let head = AuditHead::parse(5, head["hash"].as_str().unwrap()).unwrap();

@@ -176,10 +176,32 @@ fn what_cannot_be_read_is_named_without_speaking_to_the_terminal() {
     let rows = chain(3);
     let mut walk = Chain::new(end_of(&rows), Vec::new());
     walk.take(Ok(rows[0].clone()));
-    walk.take(Err(Unreadable { id: Some("evt_\u{1b}[2J".to_owned()), why: "no text".to_owned() }));
+    walk.take(Err(Unreadable { revision: Some(2), id: Some("evt_\u{1b}[2J".to_owned()), why: "no text".to_owned() }));
     walk.take(Ok(rows[2].clone()));
     let check = walk.end().to_string();
     assert_eq!(check, r"the audit row of revision 2 (`evt_\u{1b}[2J`) was edited: it cannot be read: no text");
+}
+
+#[test]
+fn a_row_that_does_not_say_where_it_belongs_is_what_became_of_the_one_that_is_missing() {
+    let whole = chain(3);
+    let stray = || Err(Unreadable { revision: None, id: None, why: "no number".to_owned() });
+    let found = |end: Option<(i64, Vec<u8>)>, rows: Vec<Result<AuditEntry, Unreadable>>| {
+        let mut walk = Chain::new(end, Vec::new());
+        rows.into_iter().for_each(|row| walk.take(row));
+        let AuditCheck::Broken(found) = walk.end() else { panic!("whole") };
+        (found.revision, found.fault)
+    };
+    let row = |place: usize| Ok(whole[place - 1].clone());
+    let end = || end_of(&whole);
+    assert_eq!(found(end(), vec![row(1), stray(), row(3)]), (2, Fault::Edited), "in its place");
+    assert_eq!(found(end(), vec![stray(), row(1), row(3)]), (2, Fault::Missing), "before all others");
+    assert_eq!(found(end(), vec![row(1), row(3), stray()]), (2, Fault::Missing), "after all others");
+    assert_eq!(found(end(), vec![row(1), row(2), stray()]), (3, Fault::Edited), "the last one");
+    assert_eq!(found(None, vec![row(1), row(2), stray()]), (3, Fault::Edited), "the last one of a file");
+    assert_eq!(found(end(), vec![row(1), stray(), row(2), row(3)]), (2, Fault::Inserted), "one more");
+    assert_eq!(found(end(), vec![row(1), row(2), row(3), stray()]), (4, Fault::Inserted), "one more at the end");
+    assert_eq!(found(end(), vec![stray(), stray(), stray()]), (1, Fault::Edited), "all of them");
 }
 
 /// Every text of a row.
@@ -208,7 +230,7 @@ proptest! {
     #[test]
     fn any_edit_of_any_row_is_named(place in 0usize..7, column in 0usize..6, value in prop::option::of(".{0,4}")) {
         let mut rows = chain(7);
-        let mut columns = texts(&mut rows[place]);
+        let columns = texts(&mut rows[place]);
         prop_assume!(*columns[column] != value);
         *columns[column] = value;
         prop_assert_eq!(found(&rows, 7), (i64::try_from(place).unwrap() + 1, Fault::Edited));
