@@ -16,7 +16,6 @@ use crate::{
 /// A row of the audit log, its texts exactly as they were hashed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditRow)]
-#[serde(deny_unknown_fields)]
 pub struct AuditView {
     /// The place in the chain, from 1; each write has one.
     revision: i64,
@@ -44,7 +43,6 @@ pub struct AuditView {
 /// Who changed it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditActor)]
-#[serde(deny_unknown_fields)]
 struct ActorView {
     /// `admin`, `command_line` or `system`
     kind: String,
@@ -99,7 +97,6 @@ impl AuditView {
 /// Where the chain stands: kept elsewhere, it shows later whether rows were cut off or written anew.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditHead)]
-#[serde(deny_unknown_fields)]
 pub struct AuditHeadView {
     /// Of the newest row.
     revision: i64,

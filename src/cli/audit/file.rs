@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use serde_json::Value;
+
 use crate::{
     cli::failure::Failure,
     domain::audit::{AuditCheck, AuditEntry, AuditHead, Chain, Unreadable},
@@ -31,5 +33,10 @@ pub(super) fn verify(file: &Path, heads: Vec<AuditHead>) -> Result<AuditCheck, F
 fn read(line: &[u8]) -> Result<AuditEntry, Unreadable> {
     let unreadable = |why: &str| Unreadable { revision: None, id: None, why: why.to_owned() };
     let view: AuditView = serde_json::from_slice(line).map_err(|error| unreadable(&error.to_string()))?;
+    // What no hash covers could still mislead a reader.
+    let same = serde_json::from_slice::<Value>(line).ok() == serde_json::to_value(&view).ok();
+    if !same {
+        return Err(unreadable("it holds more than a row of the audit log, or less"));
+    }
     view.entry().ok_or_else(|| unreadable("a hash is not written in hexadecimal digits"))
 }

@@ -197,6 +197,8 @@ fn any_change_of_an_export_is_named() {
         (edited("\"hash\":\"", "\"hash\":\"00"), 2, "was edited"),
         (edited("\"revision\":2", "\"revision\":2.0"), 2, "was edited"),
         (edited("{", "{\"note\":\"fine\","), 2, "was edited"),
+        (edited("\"request_id\":null,", ""), 2, "was edited"),
+        (edited("\"reason\":", "\"reason\":\"paid\",\"reason\":"), 2, "was edited"),
         (edited("{", ""), 2, "was edited"),
         (changed(|lines| drop(lines.remove(0))), 1, "is missing"),
         (changed(|lines| lines.swap(0, 1)), 1, "is out of order"),

@@ -12,7 +12,7 @@ use claviger::{
     store::{AuditCheck, Page, StoreError},
 };
 
-use crate::support::engines::{Bed, at, author, name, new_org, on_both_engines, permissions, reason};
+use crate::support::engines::{Bed, at, author, name, on_both_engines, permissions, reason};
 
 /// Some writes of every noun; returns how many changed something.
 async fn busy_hour(bed: &Bed) -> i64 {

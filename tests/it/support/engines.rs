@@ -216,11 +216,6 @@ impl Bed {
         rows(&self.url, sql).await
     }
 
-    /// The names of all tables.
-    pub(crate) async fn tables(&self) -> Vec<String> {
-        tables(&self.url).await
-    }
-
     /// Every row of every table, as text.
     pub(crate) async fn dump(&self) -> String {
         dump(&self.url).await
