@@ -196,3 +196,19 @@ fn policies_below_the_top_of_a_repository_are_compared_from_wherever_they_are_na
     let tests = document["wider"].as_array().unwrap().iter().filter(|change| change.to_string().contains("permissions.yaml"));
     assert_ne!(tests.count(), 0, "the suites of the revision run, too");
 }
+
+#[test]
+fn what_only_a_tripwire_still_stops_is_wider() {
+    for (file, rule) in [("policies/suspension.cedar", ""), ("policies/permissions.cedar", "principal.org == resource && ")] {
+        let repository = Repository::committed();
+        if rule.is_empty() {
+            std::fs::remove_file(repository.path().join(file)).unwrap();
+        } else {
+            repository.edit(file, rule, "");
+        }
+        let ran = repository.diff("HEAD", "policies", &["--fail-on", "wider"]);
+        assert_eq!(ran.exit, Exit::Negative, "{ran}");
+        assert!(ran.out.contains("now: deny POLICY_ERROR: the policies allow a key"), "{ran}");
+        assert_ne!(counts(&repository.diff_json("HEAD", "policies", &[]))[0], 0);
+    }
+}

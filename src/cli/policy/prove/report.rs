@@ -75,7 +75,7 @@ impl<'a> Report<'a> {
             if self.of(proof.kind).next().is_none() {
                 let against = self.against.unwrap_or_default();
                 let heading = match proof.kind {
-                    Kind::Policy => "policies: none errs, none is dead".to_owned(),
+                    Kind::Policy => "policies, none of which may err or be dead".to_owned(),
                     Kind::Assumption => "assumed".to_owned(),
                     Kind::Invariant => "invariants".to_owned(),
                     Kind::Change => format!("allowed now, against {against}"),
