@@ -35,7 +35,7 @@ mod supply;
 #[cfg(test)]
 mod tests;
 
-pub use cases::{Asked, Case, CaseResult, CedarRequest, Expected, Missing, Outcome, SUITE_SCHEMA, Suite};
+pub use cases::{Asked, Case, CaseResult, CedarRequest, Expected, Missing, Outcome, SUITE_SCHEMA, Suite, suggestion};
 pub use clause::{Anatomy, Piece, PieceKind, Truth};
 pub use cores::{CASE_STACK, on_every_core};
 pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};

@@ -48,6 +48,7 @@ mod yaml;
 use std::{collections::HashSet, slice};
 
 pub use cedar::CedarRequest;
+pub use fields::suggestion;
 pub use outcome::{Expected, Missing, Outcome};
 
 use self::{

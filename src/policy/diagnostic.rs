@@ -121,8 +121,11 @@ impl SourceCode for Place {
         let (bytes, lines) = self.before;
         let inside = (span.offset().saturating_sub(bytes), span.len()).into();
         let found = self.snippet.read_span(&inside, lines_before, lines_after)?;
+        // Asked for the place alone, that is where the headline points; columns are characters, as everywhere.
+        let is_place = lines_before == 0 && *span == self.span;
+        let column = if is_place { self.position.1.saturating_sub(1) } else { found.column() };
+        let (line, count) = (found.line() + lines, found.line_count());
         let span = (found.span().offset() + bytes, found.span().len()).into();
-        let (line, column, count) = (found.line() + lines, found.column(), found.line_count());
         Ok(Box::new(MietteSpanContents::new_named(self.file.clone(), found.data(), span, line, column, count)))
     }
 }

@@ -12,6 +12,9 @@ use super::{
     slice::can_match,
 };
 
+/// Annotations that the server reads, and that a policy need not have.
+const ANNOTATIONS: [&str; 2] = ["code", "message"];
+
 /// What in a set is worth a second look. The set itself must load.
 ///
 /// # Errors
@@ -37,6 +40,12 @@ fn find(files: &PolicyFiles) -> Result<Vec<Diagnostic>, LoadError> {
                 "add `principal.org == resource` to its `when`; without it, only other rules keep keys off foreign organizations";
             found.push(parsed.place(policy, message).help(help));
         }
+        for (name, _) in policy.annotations() {
+            if let Some(known) = ANNOTATIONS.iter().find(|known| is_slip(name, known)) {
+                let message = format!("the annotation `@{name}` means nothing to the server");
+                found.push(parsed.place(policy, message).help(format!("did you mean `@{known}`?")));
+            }
+        }
         if let Some(code) = policy.annotation("code").filter(|code| !is_screaming_snake(code)) {
             let message = format!("the code `{code}` is not in SCREAMING_SNAKE_CASE, as all other codes of the API are");
             found.push(parsed.place(policy, message).help(format!("write `@code(\"{}\")`", screaming_snake(code))));
@@ -52,6 +61,11 @@ fn find(files: &PolicyFiles) -> Result<Vec<Diagnostic>, LoadError> {
     let mut found: Vec<_> = found.into_iter().map(Diagnostic::warning).collect();
     found.sort_by_key(|found| (found.file().map(str::to_owned), found.position()));
     Ok(found)
+}
+
+/// Whether one letter was missed, doubled, swapped or mistyped, other than the first.
+fn is_slip(typed: &str, meant: &str) -> bool {
+    typed.chars().next() == meant.chars().next() && strsim::osa_distance(typed, meant) == 1
 }
 
 fn is_permit(policy: &Policy) -> bool {

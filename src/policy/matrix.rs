@@ -72,10 +72,11 @@ pub enum Change {
 }
 
 impl Answer {
-    /// What changed from this answer to another one to the same question.
+    /// What changed from this answer to another one to the same question. An allow that only a tripwire stops counts as an
+    /// allow: the policies say it.
     #[must_use]
     pub fn change(&self, new: &Self) -> Option<Change> {
-        let allows = |answer: &Self| matches!(answer, Self::Decided(outcome) if outcome.allow);
+        let allows = |answer: &Self| matches!(answer, Self::Decided(outcome) if outcome.allow || outcome.is_stopped());
         match (allows(self), allows(new)) {
             (false, true) => Some(Change::Wider),
             (true, false) => Some(Change::Narrower),

@@ -28,8 +28,9 @@ pub enum ReadError {
     /// A pipe or a device would block the reader for ever.
     #[error("`{}` is no regular file", .0.display())]
     NoFile(PathBuf),
-    #[error("`{}` is no UTF-8: the byte at offset {offset} fits no character", .path.display())]
-    NoUtf8 { path: PathBuf, offset: usize },
+    /// Line and column of the byte, counted from 1, columns in characters.
+    #[error("`{}:{line}:{column}` is no UTF-8: the byte at offset {offset} fits no character", .path.display())]
+    NoUtf8 { path: PathBuf, offset: usize, line: usize, column: usize },
     /// Names are shown in diagnostics and logs.
     #[error("{0:?} has a name that is no UTF-8 or holds control characters")]
     BadName(PathBuf),
@@ -107,33 +108,37 @@ pub fn read_tests(policies: &Path) -> Result<Vec<SourceFile>, ReadError> {
     entries(policies)?;
     let tests = policies.join("tests");
     if tests.is_dir() {
-        read_tree(&tests, DEEPEST, &mut budget, &mut files)?;
+        read_tree(&tests, DEEPEST, &mut budget, kind_in_tests, &mut files)?;
     }
     Ok(files)
 }
 
-/// Reads the Cedar texts that `fmt` formats: the live policies, and those of the `invariants` folder beside them.
+/// Reads the Cedar texts that `fmt` formats: the live policies, and those below the `invariants` folder beside them.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_policies(policies: &Path) -> Result<Vec<SourceFile>, ReadError> {
     let mut budget = MOST_BYTES;
-    let kind = |name: &str| has_extension(name, &["cedar"]).then_some(SourceKind::Policies);
-    let mut files = read_live(policies, &mut budget, kind)?;
+    let mut files = read_live(policies, &mut budget, kind_in_invariants)?;
     let invariants = policies.join("invariants");
     if invariants.is_dir() {
-        files.extend(read_live(&invariants, &mut budget, kind)?);
+        read_tree(&invariants, DEEPEST, &mut budget, kind_in_invariants, &mut files)?;
     }
     Ok(files)
 }
 
-/// Reads the `*.cedar` files of an invariants folder.
+/// Reads the `*.cedar` files of an invariants folder and of the folders below it.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_invariants(invariants: &Path) -> Result<Vec<SourceFile>, ReadError> {
-    let kind = |name: &str| has_extension(name, &["cedar"]).then_some(SourceKind::Policies);
-    read_live(invariants, &mut { MOST_BYTES }, kind)
+    let mut files = Vec::new();
+    read_tree(invariants, DEEPEST, &mut { MOST_BYTES }, kind_in_invariants, &mut files)?;
+    Ok(files)
+}
+
+fn kind_in_invariants(name: &str) -> Option<SourceKind> {
+    has_extension(name, &["cedar"]).then_some(SourceKind::Policies)
 }
 
 fn read_live(dir: &Path, budget: &mut usize, kind: impl Fn(&str) -> Option<SourceKind>) -> Result<Vec<SourceFile>, ReadError> {
@@ -149,7 +154,13 @@ fn read_live(dir: &Path, budget: &mut usize, kind: impl Fn(&str) -> Option<Sourc
     Ok(files)
 }
 
-fn read_tree(dir: &Path, depth: usize, budget: &mut usize, files: &mut Vec<SourceFile>) -> Result<(), ReadError> {
+fn read_tree(
+    dir: &Path,
+    depth: usize,
+    budget: &mut usize,
+    kind: fn(&str) -> Option<SourceKind>,
+    files: &mut Vec<SourceFile>,
+) -> Result<(), ReadError> {
     if depth == 0 {
         return Err(ReadError::TooDeep(dir.to_owned()));
     }
@@ -157,8 +168,8 @@ fn read_tree(dir: &Path, depth: usize, budget: &mut usize, files: &mut Vec<Sourc
         let metadata = fs::metadata(&path).map_err(|cause| ReadError::Unreadable { path: path.clone(), cause })?;
         if metadata.is_dir() {
             printable_name(&path)?;
-            read_tree(&path, depth - 1, budget, files)?;
-        } else if let Some(kind) = kind_in_tests(&path.to_string_lossy()) {
+            read_tree(&path, depth - 1, budget, kind, files)?;
+        } else if let Some(kind) = kind(&path.to_string_lossy()) {
             files.push(read_file(&path, kind, &metadata, budget)?);
         }
     }
@@ -188,8 +199,10 @@ fn printable_name(path: &Path) -> Result<&str, ReadError> {
     name.ok_or_else(|| ReadError::BadName(path.to_owned()))
 }
 
+/// In whatever case: `rules.CEDAR` could hold the one `forbid` that matters.
 fn has_extension(name: &str, extensions: &[&str]) -> bool {
-    Path::new(name).extension().and_then(OsStr::to_str).is_some_and(|extension| extensions.contains(&extension))
+    let given = Path::new(name).extension().and_then(OsStr::to_str);
+    given.is_some_and(|given| extensions.iter().any(|extension| extension.eq_ignore_ascii_case(given)))
 }
 
 fn read_file(path: &Path, kind: SourceKind, metadata: &fs::Metadata, budget: &mut usize) -> Result<SourceFile, ReadError> {
@@ -205,7 +218,10 @@ fn read_file(path: &Path, kind: SourceKind, metadata: &fs::Metadata, budget: &mu
     *budget = budget.checked_sub(bytes.len()).ok_or_else(|| ReadError::TooLarge(path.to_owned()))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        ReadError::NoUtf8 { path: path.to_owned(), offset }
+        let before = String::from_utf8_lossy(error.as_bytes().get(..offset).unwrap_or_default());
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let (line, column) = (before.matches('\n').count() + 1, line.chars().count() + 1);
+        ReadError::NoUtf8 { path: path.to_owned(), offset, line, column }
     })?;
     Ok(SourceFile { kind, path: path.display().to_string(), name: name.to_owned(), text })
 }

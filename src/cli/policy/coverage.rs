@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use clap::{Args, ValueEnum};
@@ -14,12 +15,13 @@ use clap::{Args, ValueEnum};
 use super::{
     DirArgs, Format,
     finding::{self, Finding},
-    one_line, progress,
+    one_line,
+    progress::Progress,
     suites::Suites,
 };
 use crate::{
     cli::{exit::Exit, streams::Streams},
-    policy::{Coverage, Gap, Percent, PolicyFiles, Share},
+    policy::{CaseResult, Coverage, Gap, Percent, PolicyFiles, Share},
 };
 
 #[derive(Debug, Args)]
@@ -70,13 +72,14 @@ pub(super) fn run(args: &CoverageArgs, streams: &mut Streams<'_>) -> io::Result<
         Ok(suites) => suites,
         Err((findings, exit)) => return refuse(args.format, &findings, exit, streams),
     };
-    let bar = progress::bar(suites.cases.len(), "running the cases");
+    let (progress, done) = (Progress::new("running the cases"), AtomicUsize::new(0));
+    let said = |_: &CaseResult| progress.set(done.fetch_add(1, Ordering::Relaxed) + 1, suites.cases.len());
     let cases = suites.cases.iter().map(|(_, case)| case);
-    let coverage = match Coverage::measure(&suites.engine, cases, |_| bar.inc(1)) {
+    let coverage = match Coverage::measure(&suites.engine, cases, said) {
         Ok(coverage) => coverage,
         Err(error) => return refuse(args.format, &finding::of_load(&error), Exit::Failed, streams),
     };
-    drop(bar);
+    drop(progress);
     let report = Report { coverage, min: args.min, findings: suites.findings };
     match args.format {
         CoverageFormat::Human => write_human(&report, streams)?,

@@ -45,7 +45,7 @@ pub(super) struct DiffArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A denial becomes an allow
+    /// A denial becomes an allow, also one that only a tripwire of the server still stops
     Wider,
     /// Any answer changes: decision, code, policies or missing permission
     Any,

@@ -17,7 +17,7 @@ use crate::{
         permission::Permissions,
     },
     http::ExplanationView,
-    policy::{Engine, WhatIf},
+    policy::{Engine, WhatIf, suggestion},
     snapshot::files,
 };
 
@@ -111,9 +111,10 @@ fn permissions(args: &ExplainArgs, engine: &Engine) -> Result<Permissions, Failu
     }
     engine.expand(args.permission.iter().map(String::as_str)).map_err(|unknown| {
         let permissions = engine.permissions().iter().map(|info| info.name.as_str());
-        let known: Vec<&str> = permissions.chain(engine.presets().iter().map(|preset| preset.name.as_str())).collect();
-        let unknown = unknown.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        Failure::usage(format!("{unknown}: no permission or preset of the schema; it has {}", known.join(", ")))
+        let known = permissions.chain(engine.presets().iter().map(|preset| preset.name.as_str()));
+        let what = "permission or preset of the schema";
+        let told = unknown.iter().map(|name| format!("`{name}` is no {what}; {}", suggestion(name, what, known.clone())));
+        Failure::usage(told.collect::<Vec<_>>().join("\n"))
     })
 }
 

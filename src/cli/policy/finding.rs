@@ -81,7 +81,11 @@ impl From<&ReadError> for Finding {
             _ => None,
         };
         let file = error.file().map(|path| path.display().to_string());
-        Self { file, ..Self::placeless(error.to_string(), help) }
+        let (line, column) = match error {
+            ReadError::NoUtf8 { line, column, .. } => (Some(*line), Some(*column)),
+            _ => (None, None),
+        };
+        Self { file, line, column, ..Self::placeless(error.to_string(), help) }
     }
 }
 

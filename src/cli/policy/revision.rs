@@ -145,7 +145,7 @@ impl Tree {
 
     /// The folder of that name inside this one.
     fn folder(&self, name: &str) -> Result<Option<Self>, Refusal> {
-        let listed = self.git(&["ls-tree", "-z", "-d", &self.object, "--", name])?;
+        let listed = self.git(&["ls-tree", "-z", "-d", "--full-tree", &self.object, "--", name])?;
         let object = entries(&listed).find_map(|(fields, _)| fields.split(' ').nth(2).map(str::to_owned));
         let shown = format!("{}/{name}", self.shown);
         Ok(object.map(|object| Self { workdir: self.workdir.clone(), object, shown }))
@@ -158,7 +158,7 @@ impl Tree {
         budget: &mut usize,
         kind: impl Fn(&str) -> Option<SourceKind>,
     ) -> Result<Vec<SourceFile>, Refusal> {
-        let mut arguments = vec!["ls-tree", "-z", "--long"];
+        let mut arguments = vec!["ls-tree", "-z", "--long", "--full-tree"];
         arguments.extend(deep.then_some("-r"));
         arguments.push(&self.object);
         let (mut blobs, mut kinds) = (Vec::new(), Vec::new());

@@ -1,6 +1,10 @@
 //! Who and what the cases of a suite are about: named organizations, keys, admins and contexts.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
@@ -69,6 +73,8 @@ pub(super) struct Cast {
     keys: BTreeMap<String, Key>,
     admins: BTreeMap<String, Role>,
     contexts: BTreeMap<String, Map<String, Value>>,
+    /// Keys and admins that are there and could not be read, which was said.
+    unread: BTreeSet<String>,
 }
 
 impl Cast {
@@ -80,14 +86,18 @@ impl Cast {
             cast.orgs.insert(name.text.clone(), org);
         }
         for (index, (name, node)) in entries(reading, "keys").iter().enumerate() {
-            if let Some(key) = cast.read_key(reading, index, node) {
-                cast.keys.insert(name.text.clone(), key);
+            match cast.read_key(reading, index, node) {
+                Some(key) => drop(cast.keys.insert(name.text.clone(), key)),
+                None => drop(cast.unread.insert(name.text.clone())),
             }
         }
         for (name, node) in entries(reading, "admins") {
             let fields = reading.fields("an admin", node, &OF_ADMIN);
             let role = fields.require(reading, "role").and_then(|node| reading.parsed(node));
-            cast.admins.extend(role.map(|role| (name.text.clone(), role)));
+            match role {
+                Some(role) => drop(cast.admins.insert(name.text.clone(), role)),
+                None => drop(cast.unread.insert(name.text.clone())),
+            }
         }
         for (name, node) in entries(reading, "contexts") {
             let context = reading.json_map(node);
@@ -118,12 +128,12 @@ impl Cast {
 
     /// The key that a word names.
     pub(super) fn key(&self, reading: &mut Reading<'_>, word: &Word) -> Option<Key> {
-        find_word(reading, "key of this suite", word, &self.keys)
+        if self.unread.contains(&word.text) { None } else { find_word(reading, "key of this suite", word, &self.keys) }
     }
 
     /// The role of the admin that a word names.
     pub(super) fn admin(&self, reading: &mut Reading<'_>, word: &Word) -> Option<Role> {
-        find_word(reading, "admin of this suite", word, &self.admins)
+        if self.unread.contains(&word.text) { None } else { find_word(reading, "admin of this suite", word, &self.admins) }
     }
 
     /// A context by name, or written out on the spot.

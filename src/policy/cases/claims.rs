@@ -6,7 +6,7 @@ use super::{
     cast::{Cast, Key, Names, Org},
     fields::{Fields, Reading},
     outcome::{Expected, Missing},
-    yaml::{Node, Place, Word},
+    yaml::{Kind, Node, Place, Word},
 };
 use crate::domain::{admin::Role, clock::Timestamp, decision::Resource};
 
@@ -143,7 +143,9 @@ fn read_expected(reading: &mut Reading<'_>, fields: &Fields<'_>, missing: Option
         reading.complain(decision.place, format!("`{}` is no decision", decision.text), "a decision is `allow` or `deny`");
     }
     for field in ["code", "missing_permission", "errors"] {
-        if allow && fields.find(field).is_some() {
+        // That nothing fails is true of every allow.
+        let is_zero = |node: &Node| field == "errors" && matches!(&node.kind, Kind::Scalar { text, .. } if text == "0");
+        if allow && fields.find(field).is_some_and(|node| !is_zero(node)) {
             let message = format!("`{field}` is about denials, and this case expects an allow");
             reading.complain(fields.place_of(field), message, format!("remove `{field}`, or expect `decision: deny`"));
         }

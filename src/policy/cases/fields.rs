@@ -198,7 +198,8 @@ impl<'n> Fields<'n> {
 }
 
 /// What somebody may have meant: the nearest name when most of it was right, else all of them if they are few.
-pub(super) fn suggestion<'n>(typed: &str, what: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
+#[must_use]
+pub fn suggestion<'n>(typed: &str, what: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
     let close = known.clone().map(|name| (strsim::osa_distance(name, typed), name)).min();
     match close.filter(|(distance, name)| distance * 3 <= name.len()) {
         Some((_, name)) => format!("did you mean `{name}`?"),

@@ -144,6 +144,12 @@ impl Outcome {
         if self.allow { "allow" } else { "deny" }
     }
 
+    /// Whether the policies allow it, and only a tripwire denies it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.code.as_deref() == Some("POLICY_ERROR") && self.errors == 0
+    }
+
     fn bad_request(error: &BadRequest) -> Self {
         let code = match error {
             BadRequest::UnknownAction { .. } => "UNKNOWN_ACTION",

@@ -6,7 +6,7 @@ use cedar_policy::{Policy, PrincipalConstraint, ResourceConstraint};
 
 use super::{Change, literal::Literals};
 use crate::policy::{
-    clause::{Anatomy, Piece},
+    clause::{Anatomy, Piece, PieceKind},
     engine::Effect,
 };
 
@@ -58,8 +58,10 @@ pub(super) fn edits(anatomy: &Anatomy, policy: &Policy, literals: &Literals) -> 
     }
     for (index, clause) in anatomy.clauses.iter().enumerate() {
         let edit = |change, now: String| (change, clause.span.clone(), now);
-        // What is dropped from a conjunction leaves what `true` leaves.
-        let dropped = edit(Change::ClauseDropped, "true".to_owned());
+        // What is dropped from a conjunction leaves what `true` leaves; an `unless` without its only clause is never in the way.
+        let is_alone = anatomy.clauses.iter().filter(|other| other.condition == clause.condition).count() == 1;
+        let rest = if clause.kind == PieceKind::Unless && is_alone { "false" } else { "true" };
+        let dropped = edit(Change::ClauseDropped, rest.to_owned());
         let negated = edit(Change::ConditionNegated, format!("!({})", clause.text));
         push(&mut edits, Part::Clause(index), clause, [dropped, negated], literals);
     }

@@ -2,13 +2,13 @@
 
 use std::{ops::Range, str::FromStr as _};
 
-use cedar_policy::{EntityUid, Schema};
+use cedar_policy::{Context, Entities, EntityUid, EvalResult, Expression, Request, Schema, eval_expression};
 use cedar_policy_core::{
     ast::{Expr, ExprKind, Literal},
     parser::Loc,
 };
 
-/// What values of Cedar's extension types are changed to: the first that is not there already.
+/// What values of Cedar's extension types are changed to: the first that is another value.
 const EXTENSIONS: [(&str, [&str; 2]); 4] = [
     ("ip", ["\"192.0.2.1\"", "\"198.51.100.0/24\""]),
     ("decimal", ["\"0.0\"", "\"1.0\""]),
@@ -43,7 +43,9 @@ impl Literals {
                 && let Some((_, others)) = EXTENSIONS.iter().find(|(name, _)| *name == fn_name.to_string())
                 && let Some(span) = args.first().and_then(|argument| span(argument.source_loc()))
             {
-                let other = text.get(span.clone()).and_then(|old| others.iter().find(|other| **other != old));
+                let call = |argument: &str| format!("{fn_name}({argument})");
+                let old = text.get(span.clone());
+                let other = old.and_then(|old| others.iter().find(|other| !are_equal(&call(old), &call(other))));
                 changes.extend(other.map(|other| (span.clone(), (*other).to_owned())));
                 arguments.push(span);
             }
@@ -92,6 +94,15 @@ impl Literals {
         let named = others.iter().find(|other| text.contains(other.as_str()));
         named.or(others.first()).map(|other| (*other).clone())
     }
+}
+
+/// Whether two expressions that name nothing have the same value, however it is written.
+fn are_equal(one: &str, other: &str) -> bool {
+    let nobody = EntityUid::from_str("Action::\"\"").ok();
+    let request = nobody.and_then(|uid| Request::new(uid.clone(), uid.clone(), uid, Context::empty(), None).ok());
+    let comparison = Expression::from_str(&format!("{one} == {other}")).ok();
+    let Some((request, comparison)) = request.zip(comparison) else { return false };
+    matches!(eval_expression(&request, &Entities::empty(), &comparison), Ok(EvalResult::Bool(true)))
 }
 
 fn span(loc: Option<&Loc>) -> Option<Range<usize>> {

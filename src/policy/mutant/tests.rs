@@ -69,7 +69,7 @@ fn each_clause_scope_effect_and_literal_has_its_mutants() {
             "3:33 literal changed: \"live\" → \"live0\"",
             "3:43 condition negated: true → !(true)",
             "3:43 literal changed: true → false",
-            "4:10 clause dropped: principal.permissions.contains(Action::\"scan:create\") → true",
+            "4:10 clause dropped: principal.permissions.contains(Action::\"scan:create\") → false",
             "4:10 condition negated: principal.permissions.contains(Action::\"scan:create\") → !(principal.permissions.contains(Action::\"scan:create\"))",
             "4:41 literal changed: Action::\"scan:create\" → Action::\"webhooks:write\"",
         ]
@@ -93,6 +93,11 @@ fn literals_of_every_kind_are_changed_where_they_stand() {
         ("context.now < datetime(\"2027-01-01\")", &["\"2027-01-01\"→\"2000-01-01\""]),
         ("context.now < datetime(\"2000-01-01\").offset(duration(\"1d\"))", &["\"2000-01-01\"→\"2100-01-01\"", "\"1d\"→\"0ms\""]),
         ("context.price < decimal(\"0.0\")", &["\"0.0\"→\"1.0\""]),
+        // However it is written, zero is no other value than zero.
+        ("context.price < decimal(\"0.00\")", &["\"0.00\"→\"1.0\""]),
+        ("context.now < datetime(\"2000-01-01T00:00:00Z\")", &["\"2000-01-01T00:00:00Z\"→\"2100-01-01\""]),
+        ("context.for <= duration(\"0s\")", &["\"0s\"→\"1h\""]),
+        ("context.ip == ip(\"192.0.2.1/32\")", &["\"192.0.2.1/32\"→\"198.51.100.0/24\""]),
         ("resource == Org::\"a\"", &["Org::\"a\"→Org::\"a0\""]),
         ("action in Claviger::Action::\"read\"", &["Claviger::Action::\"read\"→Claviger::Action::\"operate\""]),
         ("principal has expires_at && { \"a\": context.b } has a", &[]),

@@ -139,3 +139,15 @@ fn an_exception_that_the_servers_settings_make_is_made_with_a_flag() {
     assert_eq!(repository.run(&["check"]).exit, Exit::Negative);
     assert_eq!(repository.run(&["check", "--suspended-may", "credits:read"]).exit, Exit::Ok);
 }
+
+#[test]
+fn every_format_counts_columns_in_characters() {
+    let repository = Repository::shipped();
+    repository
+        .write("policies/y.cedar", "@id(\"y\") forbid (principal is ApiKey, action, resource) when { \"äöü🦀\" == 1 + true };\n");
+    for format in ["human", "plain", "github"] {
+        let ran = repository.run(&["check", "--format", format]);
+        let place = if format == "github" { "y.cedar,line=1,col=" } else { "y.cedar:1:" };
+        assert!(format!("{}{}", ran.out, ran.err).contains(&format!("DIR/policies/{place}78")), "{format}: {ran}");
+    }
+}

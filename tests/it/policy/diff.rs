@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use claviger::cli::exit::Exit;
+use claviger::{cli::exit::Exit, policy::SHIPPED};
 use serde_json::Value;
 
-use super::{Ran, Repository};
+use super::{Ran, Repository, run};
 
 pub(super) const GRANTED: &str = " && principal.permissions.contains(action)";
 
@@ -178,4 +178,37 @@ fn a_link_in_a_revision_is_refused_and_not_skipped() {
     repository.commit();
     let ran = repository.diff("HEAD", "policies", &[]);
     assert!(ran.exit == Exit::Negative && ran.err.contains("`HEAD:DIR/policies/again.cedar` is no regular file"), "{ran}");
+}
+
+#[test]
+fn policies_below_the_top_of_a_repository_are_compared_from_wherever_they_are_named() {
+    let top = Repository(tempfile::tempdir().unwrap());
+    for (path, text) in SHIPPED {
+        top.write(&format!("services/auth/{path}"), text);
+    }
+    top.git(&["init", "--quiet", "--initial-branch", "main"]);
+    top.commit();
+    top.edit("services/auth/policies/permissions.cedar", GRANTED, "");
+    let dirs = ["policies", "schema"].map(|dir| top.path().join("services/auth").join(dir).display().to_string());
+    let line = ["policy", "diff", "--policies", &dirs[0], "--schema", &dirs[1], "HEAD", &dirs[0], "--format", "json"];
+    let document: Value = serde_json::from_str(&run(&line).out).unwrap();
+    assert_ne!(counts(&document)[0], 0, "the matrix is wider");
+    let tests = document["wider"].as_array().unwrap().iter().filter(|change| change.to_string().contains("permissions.yaml"));
+    assert_ne!(tests.count(), 0, "the suites of the revision run, too");
+}
+
+#[test]
+fn what_only_a_tripwire_still_stops_is_wider() {
+    for (file, rule) in [("policies/suspension.cedar", ""), ("policies/permissions.cedar", "principal.org == resource && ")] {
+        let repository = Repository::committed();
+        if rule.is_empty() {
+            std::fs::remove_file(repository.path().join(file)).unwrap();
+        } else {
+            repository.edit(file, rule, "");
+        }
+        let ran = repository.diff("HEAD", "policies", &["--fail-on", "wider"]);
+        assert_eq!(ran.exit, Exit::Negative, "{ran}");
+        assert!(ran.out.contains("now: deny POLICY_ERROR: the policies allow a key"), "{ran}");
+        assert_ne!(counts(&repository.diff_json("HEAD", "policies", &[]))[0], 0);
+    }
 }

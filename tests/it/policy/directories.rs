@@ -74,7 +74,7 @@ fn a_file_that_cannot_be_read_is_an_error_and_never_skipped() {
     fs::remove_file(at("device.cedar")).unwrap();
 
     fs::write(at("bytes.cedar"), b"// ok\n\xff").unwrap();
-    assert!(matches!(read(&dirs(&repository)), Err(ReadError::NoUtf8 { path, offset: 6 }) if path == at("bytes.cedar")));
+    assert!(matches!(read(&dirs(&repository)), Err(ReadError::NoUtf8 { path, offset: 6, .. }) if path == at("bytes.cedar")));
     fs::remove_file(at("bytes.cedar")).unwrap();
 
     let name = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff.cedar");

@@ -54,7 +54,10 @@ fn a_question_that_is_none_is_a_wrong_flag() {
     let repository = Repository::shipped();
     for (args, told) in [
         (&["explain", "jobs:red"][..], "did you mean `jobs:read`?"),
-        (&["explain", "jobs:read", "--permission", "jobs:red"], "`jobs:red`: no permission or preset of the schema; it has"),
+        (
+            &["explain", "jobs:read", "--permission", "jobs:red"],
+            "`jobs:red` is no permission or preset of the schema; did you mean `jobs:read`?",
+        ),
         (&["explain", "jobs:read", "--resource", "acme"], "is no resource"),
         (&["explain", "jobs:read", "--resource", "Job::\"1\""], "it applies to `Org`"),
     ] {

@@ -176,3 +176,16 @@ fn a_database_that_cannot_be_read_is_no_good_news() {
     let ran = run(&["policy", "check", "--database", "mysql://x"]);
     assert_eq!(ran.exit, Exit::Usage, "{ran}");
 }
+
+#[test]
+fn a_misspelt_annotation_is_doubted() {
+    let repository = Repository::shipped();
+    repository.edit("policies/suspension.cedar", "@code(", "@cdoe(");
+    let ran = repository.run(&["check", "--deny-warnings"]);
+    assert_eq!(ran.exit, Exit::Negative, "{ran}");
+    assert!(ran.err.contains("the annotation `@cdoe` means nothing to the server"), "{ran}");
+    assert!(ran.err.contains("did you mean `@code`?"), "{ran}");
+    repository.edit("policies/suspension.cedar", "@cdoe(", "@owner(\"security\")\n@mode(\"strict\")\n@code(");
+    let ran = repository.run(&["check", "--deny-warnings"]);
+    assert_eq!(ran.exit, Exit::Ok, "{ran}");
+}

@@ -67,3 +67,13 @@ fn no_mutant_is_tried_while_a_test_fails_or_none_is_found() {
     let ran = repository.run(&["test", "--mutants", "no such case"]);
     assert!(ran.exit == Exit::Negative && ran.err.contains("no test was found"), "{ran}");
 }
+
+#[test]
+fn an_unless_that_no_test_sees_survives_when_it_is_dropped() {
+    let repository = narrow();
+    repository.edit("policies/permissions.cedar", "};\n", "}\nunless { principal has expires_at };\n");
+    let ran = repository.run(&["test", "--mutants"]);
+    assert_eq!(ran.exit, Exit::Negative, "{ran}");
+    let survivor = "granted-permission-allowed: clause dropped: `principal has expires_at`";
+    assert!(ran.out.contains(survivor), "{ran}");
+}

@@ -162,3 +162,37 @@ fn a_set_that_breaks_a_guard_can_be_tested_and_one_that_does_not_validate_cannot
     assert!(ran.out.is_empty() && ran.err.contains("suspension.cedar:3:"), "{ran}");
     assert_eq!(run(&["policy", "test", "--policies", "no/such/folder"]).exit, Exit::Usage);
 }
+
+#[test]
+fn one_mistake_in_a_key_is_told_once() {
+    let repository = small();
+    repository.edit("policies/tests/small.yaml", "reader: { org: acme", "reader: { org: amce");
+    let ran = repository.run(&["test"]);
+    assert_eq!(ran.exit, Exit::Negative, "{ran}");
+    assert!(ran.err.contains("did you mean `acme`?") && !ran.err.contains("is no key of this suite"), "{ran}");
+}
+
+#[test]
+fn that_nothing_fails_may_be_said_of_an_allow() {
+    assert!(claim("key: all, action: jobs:read, decision: allow, errors: 0").run(&["test", "claim"]).exit == Exit::Ok);
+    let ran = claim("key: all, action: jobs:read, decision: allow, errors: 1").run(&["test", "claim"]);
+    assert!(ran.exit == Exit::Negative && ran.err.contains("`errors` is about denials"), "{ran}");
+}
+
+#[test]
+fn files_are_found_however_their_extension_is_written() {
+    let repository = small();
+    repository.write("policies/tests/deep/more.YAML", SMALL.replace("decision: deny", "decision: allow"));
+    assert_eq!(repository.run(&["test"]).exit, Exit::Negative);
+    let repository = small();
+    repository.write("policies/more.CEDAR", "@id(\"more\") forbid (principal is ApiKey, action, resource);");
+    assert_eq!(repository.run(&["test"]).exit, Exit::Negative, "the forbid counts");
+}
+
+#[test]
+fn a_suite_that_is_no_text_is_shown_with_line_and_column() {
+    let repository = small();
+    repository.write("policies/tests/bytes.yaml", b"name: a\n# \xc3\xa4 \xff\n");
+    let ran = repository.run(&["test"]);
+    assert!(ran.err.contains("policies/tests/bytes.yaml:2:5` is no UTF-8: the byte at offset 13"), "{ran}");
+}

@@ -8,7 +8,7 @@ use super::{TestArgs, TestFormat, full_name};
 use crate::{
     cli::{
         exit::Exit,
-        policy::{finding, one_line, progress, suites::Suites},
+        policy::{finding, one_line, progress::Progress, suites::Suites},
         streams::Streams,
     },
     policy::{Case, Change, Hunt, Mutant},
@@ -43,12 +43,9 @@ struct SurvivorView<'a> {
 pub(super) fn run(args: &TestArgs, suites: &Suites, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let cases = suites.cases.iter().filter(|(file, case)| args.wants(&full_name(file, case)));
     let cases: Vec<&Case> = cases.map(|(_, case)| case).collect();
-    let bar = progress::bar(0, "trying mutants");
-    let hunt = Hunt::run(&suites.engine, &cases, |done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
-    drop(bar);
+    let progress = Progress::new("trying mutants");
+    let hunt = Hunt::run(&suites.engine, &cases, |done, total| progress.set(done, total));
+    drop(progress);
     let hunt = match hunt {
         Ok(hunt) => hunt,
         Err(error) => {

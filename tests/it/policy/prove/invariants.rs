@@ -128,3 +128,11 @@ fn the_deepest_policy_that_loads_can_be_proved() {
     let policies = rows(&document, "policies", "id");
     assert!(policies.contains(&"deep proved".to_owned()), "{policies:?}");
 }
+
+#[test]
+fn an_invariant_in_a_folder_below_is_proved_too() {
+    let repository = Repository::shipped();
+    let claim = "@id(\"nobody-reads\")\nforbid (principal is ApiKey, action == Action::\"jobs:read\", resource);\n";
+    repository.write("policies/invariants/teams/reading.cedar", claim);
+    assert_eq!(unproved(&repository.proof(3, &[])), ["nobody-reads REFUTED"]);
+}
