@@ -101,7 +101,7 @@ pub struct Chain {
     /// What was kept elsewhere; each is a row of the chain, or the chain is not the one that it was.
     heads: Vec<AuditHead>,
     last: Last,
-    trouble: Option<Trouble>,
+    trouble: Option<Box<Trouble>>,
     /// The first row that does not even say where it belongs.
     stray: Option<Stray>,
 }
@@ -151,7 +151,7 @@ impl Chain {
     }
 
     /// Whether a row of this revision may come now.
-    fn place(&self, revision: i64, id: Option<&String>) -> Result<(), Trouble> {
+    fn place(&self, revision: i64, id: Option<&String>) -> Result<(), Box<Trouble>> {
         let expected = self.last.revision + 1;
         let inserted = |detail: String| Err(Trouble::settled(revision, id.cloned(), Fault::Inserted, detail));
         if revision < 1 {
@@ -168,7 +168,7 @@ impl Chain {
     }
 
     /// Takes the row when it is the one that must follow.
-    fn follow(&mut self, entry: AuditEntry) -> Result<(), Trouble> {
+    fn follow(&mut self, entry: AuditEntry) -> Result<(), Box<Trouble>> {
         let revision = entry.record.revision;
         if revision == self.last.revision + 1 && self.displaces_last(&entry) {
             let detail = "the row that stands after it belongs in its place";
@@ -201,7 +201,7 @@ impl Chain {
     }
 
     /// What is wrong with a row of the expected revision that does not continue the chain.
-    fn misfit(&self, entry: AuditEntry) -> Trouble {
+    fn misfit(&self, entry: AuditEntry) -> Box<Trouble> {
         let (expected, last) = (self.last.revision + 1, &self.last);
         let fits = |revision, previous: &[u8; 32]| entry.hash == entry.record.hash_as(revision, previous);
         let id = Some(entry.record.id.clone());

@@ -10,7 +10,7 @@ use super::super::{
     tx::Tx,
 };
 use crate::domain::{
-    audit::{ActorName, AuditCheck, AuditEntry, AuditFilter, AuditHead, AuditRecord, Chain, Unreadable},
+    audit::{ActionName, ActorName, AuditCheck, AuditEntry, AuditFilter, AuditHead, AuditRecord, Chain, TargetName, Unreadable},
     redact::redact,
 };
 
@@ -109,8 +109,8 @@ impl Store {
         let rows: Vec<Stored<AuditRow>> = on!(Engine, &self.engine, pools => {
             let query = sqlx::query_as(LIST)
                 .bind(page.after.unwrap_or_default())
-                .bind(filter.action.as_ref().map(|action| action.as_str()))
-                .bind(filter.target.as_ref().map(|target| target.as_str()))
+                .bind(filter.action.as_ref().map(ActionName::as_str))
+                .bind(filter.target.as_ref().map(TargetName::as_str))
                 .bind(kind)
                 .bind(admin)
                 .bind(filter.since.map(|at| at.to_string()))

@@ -1,6 +1,9 @@
 //! `claviger audit`: on a database, through a server, and on an exported file without either.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use claviger::domain::audit::hex;
 use serde_json::{Value, json};
@@ -10,6 +13,7 @@ use super::{Ran, Shell, text};
 use crate::support::{
     engines::execute,
     postgres::{drop_database, postgres_url},
+    program::shipped_directory,
 };
 
 /// Makes and suspends an org.
@@ -26,7 +30,7 @@ fn export(shell: &Shell) -> Vec<String> {
 
 /// Verifies these lines as a file.
 fn verify(shell: &Shell, lines: &[String], more: &[&str]) -> Ran {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + "\n";
     shell.write("audit.jsonl", &text);
     shell.run(&[&["audit", "verify", "--file", "audit.jsonl"], more].concat())
 }
@@ -118,6 +122,24 @@ fn anybody_can_recompute_the_chain_from_an_export() {
         previous = sha.finalize().into();
         assert_eq!(text(&row, "/hash"), hex(&previous));
     }
+}
+
+#[test]
+fn the_program_of_the_page_on_audit_verifies_an_export() {
+    let shell = Shell::new();
+    busy_hour(&shell);
+    let page = fs::read_to_string(shipped_directory("docs/audit.md")).unwrap();
+    let program = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let python = |export: &str| {
+        let mut command = Command::new("python3");
+        command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ran::of(command, export)
+    };
+    let export = shell.run(&["audit", "export"]).expect(0).out;
+    let head = shell.line(&["audit", "head", "-o", "id"]);
+    assert_eq!(python(&export).expect(0).line(), head.split_once(':').unwrap().1);
+    let edited = export.replacen("payment overdue", "paid", 1);
+    assert!(python(&edited).expect(1).err.contains("the row of revision 2"), "{edited}");
 }
 
 #[tokio::test]

@@ -43,7 +43,9 @@ fn head_of(rows: &[AuditEntry], revision: usize) -> AuditHead {
 
 fn walk(end: Option<(i64, Vec<u8>)>, heads: Vec<AuditHead>, rows: &[AuditEntry]) -> AuditCheck {
     let mut chain = Chain::new(end, heads);
-    rows.iter().for_each(|entry| chain.take(Ok(entry.clone())));
+    for entry in rows {
+        chain.take(Ok(entry.clone()));
+    }
     chain.end()
 }
 
@@ -188,7 +190,9 @@ fn a_row_that_does_not_say_where_it_belongs_is_what_became_of_the_one_that_is_mi
     let stray = || Err(Unreadable { revision: None, id: None, why: "no number".to_owned() });
     let found = |end: Option<(i64, Vec<u8>)>, rows: Vec<Result<AuditEntry, Unreadable>>| {
         let mut walk = Chain::new(end, Vec::new());
-        rows.into_iter().for_each(|row| walk.take(row));
+        for row in rows {
+            walk.take(row);
+        }
         let AuditCheck::Broken(found) = walk.end() else { panic!("whole") };
         (found.revision, found.fault)
     };

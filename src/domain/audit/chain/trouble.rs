@@ -27,19 +27,19 @@ enum Watch {
 
 impl Trouble {
     /// No later row can say more about it.
-    pub(super) fn settled(revision: i64, id: Option<String>, fault: Fault, detail: impl Into<String>) -> Self {
-        Self { found: Break { revision, id, fault, detail: detail.into() }, watch: Watch::Nothing }
+    pub(super) fn settled(revision: i64, id: Option<String>, fault: Fault, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self { found: Break { revision, id, fault, detail: detail.into() }, watch: Watch::Nothing })
     }
 
     /// No row of this revision stands where it should.
-    pub(super) fn missing(revision: i64, hash: [u8; 32], next: i64) -> Self {
+    pub(super) fn missing(revision: i64, hash: [u8; 32], next: i64) -> Box<Self> {
         let detail = format!("the next row is of revision {next}");
         let found = Break { revision, id: None, fault: Fault::Missing, detail };
-        Self { found, watch: Watch::Rightful { hash, standing: None } }
+        Box::new(Self { found, watch: Watch::Rightful { hash, standing: None } })
     }
 
     /// The row does not give its hash where it stands, though it may do so at the next place.
-    pub(super) fn misplaced(hash: [u8; 32], entry: AuditEntry, is_next: bool) -> Self {
+    pub(super) fn misplaced(hash: [u8; 32], entry: AuditEntry, is_next: bool) -> Box<Self> {
         let (revision, id) = (entry.record.revision, entry.record.id.clone());
         let found = if is_next {
             let detail = "the row after it stands in its place".to_owned();
@@ -48,11 +48,11 @@ impl Trouble {
             let detail = "what it says does not give its hash".to_owned();
             Break { revision, id: Some(id), fault: Fault::Edited, detail }
         };
-        Self { found, watch: Watch::Rightful { hash, standing: Some(Box::new(entry)) } }
+        Box::new(Self { found, watch: Watch::Rightful { hash, standing: Some(Box::new(entry)) } })
     }
 
     /// The row is whole, but does not continue the last one.
-    pub(super) fn bound_elsewhere(last: &Last, entry: AuditEntry) -> Self {
+    pub(super) fn bound_elsewhere(last: &Last, entry: AuditEntry) -> Box<Self> {
         let AuditEntry { record, hash, .. } = entry;
         let belongs = if last.revision > 0 {
             let detail = "it was written anew with a hash of its own: the row after it continues another one";
@@ -63,7 +63,7 @@ impl Trouble {
         };
         let detail = "it does not continue the row before it".to_owned();
         let found = Break { revision: record.revision, id: Some(record.id), fault: Fault::Inserted, detail };
-        Self { found, watch: Watch::Heir { hash, belongs } }
+        Box::new(Self { found, watch: Watch::Heir { hash, belongs } })
     }
 
     /// A row after the one that does not fit.
