@@ -107,7 +107,8 @@ where
 pub(super) fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     let mut log = LogConfig { decisions: false, ..loaded.config.log.clone() };
     if !loaded.is_set("log.level") {
-        "warn".clone_into(&mut log.level);
+        // Whoever reads a whole table knows that it takes long.
+        "warn,sqlx::query=error".clone_into(&mut log.level);
     }
     Ok(telemetry::start_log(&log, &Clock::System)?)
 }
