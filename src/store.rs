@@ -63,6 +63,9 @@ pub use self::{
 pub use crate::domain::audit::AuditCheck;
 use crate::domain::random::Random;
 
+/// Who warns in the log of statements that take long.
+pub const STATEMENTS: &str = "sqlx::query";
+
 /// The database, behind one set of methods for both engines. Clones share the connections.
 #[derive(Clone)]
 pub struct Store {

@@ -16,7 +16,7 @@ use crate::{
         random::Random,
         secret::{Plane, SealedSecret, Secret},
     },
-    store::{Store, StoreError},
+    store::{STATEMENTS, Store, StoreError},
     telemetry::{self, LogConfig},
 };
 
@@ -108,7 +108,7 @@ pub(super) fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     let mut log = LogConfig { decisions: false, ..loaded.config.log.clone() };
     if !loaded.is_set("log.level") {
         // Whoever reads a whole table knows that it takes long.
-        "warn,sqlx::query=error".clone_into(&mut log.level);
+        log.level = format!("warn,{STATEMENTS}=error");
     }
     Ok(telemetry::start_log(&log, &Clock::System)?)
 }
