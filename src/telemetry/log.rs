@@ -24,6 +24,8 @@ use crate::domain::clock::Timestamp;
 pub(super) const PACE: Pace = Pace { batch: 256, patience: Duration::from_millis(100) };
 /// So many lines may wait for a slow reader of the log.
 pub(super) const CAPACITY: usize = 65_536;
+/// And so much memory.
+pub(super) const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes lines until the queue ends; runs on its own thread, because writing may block.
 pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lines) {

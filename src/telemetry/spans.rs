@@ -12,7 +12,7 @@ use super::{
     attributes, names,
     record::{Answer, DecisionRecord, Judgement},
 };
-use crate::domain::random::Random;
+use crate::domain::{permission::Permission, random::Random};
 
 /// A record on its way, with the ids that its span and its log line share.
 #[derive(Debug)]
@@ -56,6 +56,17 @@ impl Recorded {
             Answer::One(_) => 1,
             Answer::Batch(items) => items.len() + 1,
         }
+    }
+
+    /// The memory that it holds while it waits, about.
+    pub(super) fn bytes(&self) -> usize {
+        let record = &self.record;
+        let permissions = record.key.as_ref().map_or(0, |key| key.permissions.len() * size_of::<Permission>());
+        let judgements = match &record.answer {
+            Answer::One(judgement) => judgement.bytes(),
+            Answer::Batch(items) => items.iter().map(|item| size_of_val(item) + item.judgement.bytes()).sum(),
+        };
+        size_of::<Self>() + record.request_id.len() + permissions + judgements
     }
 
     /// Number of its log lines: one per decision.
