@@ -27,7 +27,7 @@ async fn told(State(count): State<Count>) -> String {
 }
 
 /// Listens on a free port and says so in a ready line.
-pub async fn serve() {
+pub(crate) async fn serve() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     println!("{}", serde_json::json!({ "url": format!("http://{}", listener.local_addr().expect("an address")) }));
     let router = Router::new().route("/v1/traces", post(take)).route("/count", get(told)).with_state(Count::default());
