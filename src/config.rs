@@ -329,7 +329,7 @@ impl Loaded {
             ("policies.suspended_may", config.policies.suspended_may.join(", ")),
             ("policies.explain_denials", config.policies.explain_denials.to_string()),
             ("log.level", config.log.level.clone()),
-            ("log.decisions", config.log.decisions.to_string()),
+            ("log.decisions", config.log.decisions.as_str().to_owned()),
             ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
             ("trace.protocol", config.trace.protocol.map_or("as `OTEL_*` says", OtlpProtocol::as_str).to_owned()),
             ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),

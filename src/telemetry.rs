@@ -37,7 +37,7 @@ use tracing::Dispatch;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
-    config::{HeaderSecret, LogConfig, OtlpProtocol, TraceConfig},
+    config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
     parent::TraceParent,
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
     recorder::{Counts, Recorder},
@@ -144,11 +144,11 @@ pub fn open(
         provider = Some(builder.with_resource(resource).build());
         spans = Some(sender);
     }
-    let mut log_lines = None;
-    if log.decisions {
+    let (logged, mut log_lines) = (log.decisions, None);
+    if log.decisions != LoggedDecisions::Off {
         let (sender, receiver) = bounded(Load { count: log::CAPACITY, bytes: log::CAPACITY_BYTES }, log::PACE);
         let lines = lines.clone();
-        threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines).await)?);
+        threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines, logged).await)?);
         log_lines = Some(sender);
     }
 
@@ -156,6 +156,7 @@ pub fn open(
     let recorder = Recorder::new(Channels {
         spans,
         lines: log_lines,
+        logged,
         tally,
         random: random.clone(),
         sampling: Sampling::new(trace.allow_ratio),

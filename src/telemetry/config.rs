@@ -13,13 +13,62 @@ use super::{TelemetryError, export};
 pub struct LogConfig {
     /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,claviger::store=debug`.
     pub level: String,
-    /// Whether each decision is a line.
-    pub decisions: bool,
+    /// Which decisions are lines: `off`, `denies` or `all`.
+    pub decisions: LoggedDecisions,
+}
+
+/// Which decisions are lines of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoggedDecisions {
+    Off,
+    /// Whatever is no allow.
+    Denies,
+    #[default]
+    All,
+}
+
+impl LoggedDecisions {
+    /// `off`, `denies` or `all`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Denies => "denies",
+            Self::All => "all",
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for LoggedDecisions {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = LoggedDecisions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`off`, `denies` or `all`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LoggedDecisions, E> {
+                let all = [LoggedDecisions::Off, LoggedDecisions::Denies, LoggedDecisions::All];
+                let found = all.into_iter().find(|known| known.as_str() == text);
+                found.ok_or_else(|| E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+
+            /// A switch means all or none.
+            fn visit_bool<E>(self, on: bool) -> Result<LoggedDecisions, E> {
+                Ok(if on { LoggedDecisions::All } else { LoggedDecisions::Off })
+            }
+        }
+
+        deserializer.deserialize_any(Word)
+    }
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), decisions: true }
+        Self { level: "info".to_owned(), decisions: LoggedDecisions::All }
     }
 }
 
@@ -157,7 +206,7 @@ mod tests {
     use super::*;
 
     fn level(level: &str) -> Result<(), TelemetryError> {
-        LogConfig { level: level.to_owned(), decisions: true }.check()
+        LogConfig { level: level.to_owned(), ..LogConfig::default() }.check()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::parent::TraceParent;
+use super::{config::LoggedDecisions, parent::TraceParent};
 use crate::domain::{
     decision::{Decision, Verdict},
     id::{DecisionId, KeyId, OrgId, SecretId},
@@ -117,6 +117,14 @@ pub enum Outcome {
 }
 
 impl Judgement {
+    pub(super) fn is_logged(&self, logged: LoggedDecisions) -> bool {
+        match logged {
+            LoggedDecisions::Off => false,
+            LoggedDecisions::Denies => self.outcome.effect() == "deny",
+            LoggedDecisions::All => true,
+        }
+    }
+
     /// The memory that it refers to, about.
     pub(super) fn bytes(&self) -> usize {
         let text = |text: &CallerText| text.len();

@@ -6,6 +6,7 @@ use opentelemetry::trace::TraceId;
 use tokio::time::Instant;
 
 use super::{
+    config::LoggedDecisions,
     export::{Piece, Tally},
     queue::{Load, Sender},
     record::DecisionRecord,
@@ -22,6 +23,7 @@ pub struct Recorder(Option<Arc<Channels>>);
 pub(super) struct Channels {
     pub(super) spans: Option<Sender<Piece>>,
     pub(super) lines: Option<Sender<Arc<Recorded>>>,
+    pub(super) logged: LoggedDecisions,
     pub(super) tally: Arc<Tally>,
     pub(super) random: Random,
     pub(super) sampling: Sampling,
@@ -71,7 +73,10 @@ impl Recorder {
         let recorded = Arc::new(Recorded::new(record, random));
         let bytes = recorded.bytes();
         if let Some(lines) = &channels.lines {
-            lines.offer(Load { count: recorded.lines(), bytes }, Arc::clone(&recorded));
+            let count = recorded.lines(channels.logged);
+            if count > 0 {
+                lines.offer(Load { count, bytes }, Arc::clone(&recorded));
+            }
         }
         let Some(spans) = &channels.spans else { return };
         let count = recorded.spans();

@@ -9,7 +9,9 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{
-    attributes, names,
+    attributes,
+    config::LoggedDecisions,
+    names,
     record::{Answer, DecisionRecord, Judgement},
 };
 use crate::domain::{permission::Permission, random::Random};
@@ -69,11 +71,11 @@ impl Recorded {
         size_of::<Self>() + record.request_id.len() + permissions + judgements
     }
 
-    /// Number of its log lines: one per decision.
-    pub(super) fn lines(&self) -> usize {
+    /// Number of its log lines: one for each decision that is logged.
+    pub(super) fn lines(&self, logged: LoggedDecisions) -> usize {
         match &self.record.answer {
-            Answer::One(_) => 1,
-            Answer::Batch(items) => items.len(),
+            Answer::One(judgement) => usize::from(judgement.is_logged(logged)),
+            Answer::Batch(items) => items.iter().filter(|item| item.judgement.is_logged(logged)).count(),
         }
     }
 }
