@@ -2,6 +2,7 @@
 
 mod admins;
 mod api;
+mod audit;
 mod auth;
 mod authorize;
 mod batch;
@@ -35,6 +36,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
+pub use audit::{AuditHeadView, AuditView};
 pub use error::refused_key;
 pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation, WhyView};
 pub use replicas::ReplicaView;
@@ -73,6 +75,8 @@ fn management_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(policies::read_policies))
         .routes(routes!(explain::explain))
         .routes(routes!(replicas::list_replicas))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::read_audit_head))
         .route_layer(from_fn(management::traced))
 }
 

@@ -16,7 +16,7 @@ use crate::{
         random::Random,
         secret::{Plane, SealedSecret, Secret},
     },
-    store::{Store, StoreError},
+    store::{STATEMENTS, Store, StoreError},
     telemetry::{self, LogConfig, LoggedDecisions},
 };
 
@@ -107,7 +107,8 @@ where
 pub(super) fn start_log(loaded: &Loaded) -> Result<(), Failure> {
     let mut log = LogConfig { decisions: LoggedDecisions::Off, ..loaded.config.log.clone() };
     if !loaded.is_set("log.level") {
-        "warn".clone_into(&mut log.level);
+        // Whoever reads a whole table knows that it takes long.
+        log.level = format!("warn,{STATEMENTS}=error");
     }
     Ok(telemetry::start_log(&log, &Clock::System)?)
 }

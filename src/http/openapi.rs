@@ -26,6 +26,7 @@ use super::state::Document;
         (name = "keys", description = "For administrators"),
         (name = "admins", description = "For administrators"),
         (name = "policies", description = "For administrators"),
+        (name = "audit", description = "For administrators: who changed what"),
         (name = "health", description = "For whoever runs the server"),
     )
 )]

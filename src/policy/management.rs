@@ -22,6 +22,7 @@ pub enum Action {
     AdminsCreate,
     AdminsList,
     AdminsRevoke,
+    AuditRead,
     KeysCreate,
     KeysDisable,
     KeysEnable,
@@ -44,10 +45,11 @@ pub enum Action {
 
 impl Action {
     /// Every operation that the server asks about.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AdminsCreate,
         Self::AdminsList,
         Self::AdminsRevoke,
+        Self::AuditRead,
         Self::KeysCreate,
         Self::KeysDisable,
         Self::KeysEnable,
@@ -75,6 +77,7 @@ impl Action {
             Self::AdminsCreate => "admins:create",
             Self::AdminsList => "admins:list",
             Self::AdminsRevoke => "admins:revoke",
+            Self::AuditRead => "audit:read",
             Self::KeysCreate => "keys:create",
             Self::KeysDisable => "keys:disable",
             Self::KeysEnable => "keys:enable",
@@ -102,6 +105,7 @@ impl Action {
         matches!(
             self,
             Self::AdminsList
+                | Self::AuditRead
                 | Self::KeysList
                 | Self::KeysRead
                 | Self::OrgsList
