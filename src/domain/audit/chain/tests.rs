@@ -227,8 +227,8 @@ fn no_two_different_rows_have_one_hash() {
         for before in &values {
             for after in &values {
                 let mut record = chain(1).remove(0).record;
-                let text = |value: &Option<&str>| value.map(str::to_owned);
-                (record.reason, record.before, record.after) = (text(reason), text(before), text(after));
+                let text = |value: Option<&str>| value.map(str::to_owned);
+                (record.reason, record.before, record.after) = (text(*reason), text(*before), text(*after));
                 hashes.insert(record.hash(&START));
             }
         }
