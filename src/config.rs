@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::{
     domain::{
         clock::parse_duration,
+        nearest::nearest,
         permission::Permission,
         secret::{Hashing, Peppers, SecretPrefix},
     },
@@ -212,8 +213,7 @@ fn explain(error: figment::Error) -> ConfigError {
         Kind::UnknownField(name, known) => {
             let parent = error.path.iter().take_while(|part| **part != name).cloned().collect::<Vec<_>>();
             let full = |name: &str| parent.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join(".");
-            let close = known.iter().map(|known| (strsim::osa_distance(known, &name), *known)).min();
-            let nearest = close.filter(|(distance, known)| distance * 2 <= known.len()).map(|(_, known)| full(known));
+            let nearest = nearest(&name, known.iter().copied(), 2).map(full);
             ConfigError::UnknownKey { key: full(&name), nearest, from }
         }
         Kind::InvalidType(_, wanted) => ConfigError::Value { message: format!("`{path}` must be {wanted}"), from },

@@ -13,6 +13,7 @@ use super::{
 use crate::domain::{
     id::OrgId,
     name::{Name, Reason, Slug},
+    nearest::nearest,
     org::NewOrg,
     redact::redact,
 };
@@ -131,7 +132,7 @@ pub(super) async fn find(office: &Office, name: &str) -> Result<Value, Failure> 
     if let Some(org) = found {
         return Ok(org);
     }
-    let hint = match nearest(office, name).await? {
+    let hint = match nearest_slug(office, name).await? {
         Some(slug) => format!("did you mean `{slug}`?"),
         None => "`claviger org list` shows them".to_owned(),
     };
@@ -139,10 +140,9 @@ pub(super) async fn find(office: &Office, name: &str) -> Result<Value, Failure> 
 }
 
 /// The slug that is most like the name, among the oldest ones: a hint is worth one page, not a walk through millions.
-async fn nearest(office: &Office, name: &str) -> Result<Option<String>, Failure> {
-    let slugs = office.first(List::Orgs).await?.into_iter().map(|org| cell(org.get("slug")));
-    let close = slugs.map(|slug| (strsim::osa_distance(&slug, name), slug)).min();
-    Ok(close.filter(|(distance, slug)| distance * 2 <= slug.len()).map(|(_, slug)| slug))
+async fn nearest_slug(office: &Office, name: &str) -> Result<Option<String>, Failure> {
+    let slugs: Vec<String> = office.first(List::Orgs).await?.iter().map(|org| cell(org.get("slug"))).collect();
+    Ok(nearest(name, slugs.iter().map(String::as_str), 2).map(str::to_owned))
 }
 
 /// How many keys of an org are active.

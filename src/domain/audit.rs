@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 pub use self::{
     chain::{AuditCheck, Break, Chain, Fault, Unreadable},
     filter::{ActionName, ActorName, AuditFilter, TargetName},
-    head::{AuditHead, from_hex, hex},
+    head::AuditHead,
 };
 use super::{
     admin::Role,

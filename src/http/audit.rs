@@ -9,7 +9,10 @@ use super::{
     management::{Call, ListBody, ListCall, PageQuery},
 };
 use crate::{
-    domain::audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord, from_hex, hex},
+    domain::{
+        audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord},
+        hex::{from_hex, hex},
+    },
     policy::{ManagementAction, Target},
 };
 

@@ -21,6 +21,7 @@ use crate::domain::{
     clock::Timestamp,
     decision::{BadRequest, Decision, Request},
     id::AdminId,
+    nearest::nearest,
     permission::{Permission, Permissions},
 };
 
@@ -215,10 +216,7 @@ impl Engine {
 
     fn unknown_action(&self, action: &str) -> BadRequest {
         // No permission is longer, and measuring takes time with the square of the length.
-        let known = self.permissions.iter().filter(|_| action.len() <= 128);
-        let close = known.map(|info| (strsim::osa_distance(info.name.as_str(), action), &info.name));
-        // A suggestion helps when most of the name was right.
-        let nearest = close.min().filter(|(distance, name)| distance * 3 <= name.as_str().len());
-        BadRequest::UnknownAction { action: action.to_owned(), nearest: nearest.map(|(_, name)| name.to_string()) }
+        let known = self.permissions.iter().filter(|_| action.len() <= 128).map(|info| info.name.as_str());
+        BadRequest::UnknownAction { action: action.to_owned(), nearest: nearest(action, known, 3).map(str::to_owned) }
     }
 }

@@ -1,8 +1,8 @@
 //! The texts of a policy set, read by somebody else, and the digest that names them.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
+
+use crate::domain::hex::hex;
 
 /// What a live file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,9 +61,6 @@ impl PolicyFiles {
                 sha.update(part);
             }
         }
-        sha.finalize().iter().fold(String::from("sha256:"), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        format!("sha256:{}", hex(&sha.finalize()))
     }
 }

@@ -12,6 +12,7 @@ use super::Found;
 use crate::{
     domain::{
         clock::Timestamp,
+        hex::hex,
         id::{KeyId, OrgId, SecretId},
         key::{Environment, Refusal, Standing},
         permission::Permission,
@@ -140,7 +141,7 @@ impl Rows {
             let states = (key.disabled, key.revoked, key.expires_at, key.revision);
             add(format!("{:?}", (key.id, key.org, &key.name, key.environment, &key.permissions, states, secrets)));
         }
-        sum.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+        format!("sha256:{}", hex(&sum))
     }
 
     /// Takes in a row. An older revision never replaces a newer one; a row that cannot be read denies.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{TelemetryError, export};
@@ -114,6 +114,20 @@ pub struct TraceConfig {
     pub allow_ratio: f64,
 }
 
+impl TraceConfig {
+    /// The headers as they are sent.
+    ///
+    /// # Errors
+    /// The first one that HTTP cannot carry.
+    pub(super) fn header_map(&self) -> Result<HeaderMap, TelemetryError> {
+        let header = |(name, value): (&String, &HeaderSecret)| {
+            let name_and_value = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value.0).ok());
+            name_and_value.ok_or_else(|| TelemetryError::Header(name.clone()))
+        };
+        self.headers.iter().map(header).collect()
+    }
+}
+
 /// A form of OTLP.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 pub enum OtlpProtocol {
@@ -162,11 +176,7 @@ impl TraceConfig {
     /// When the endpoint is no URL, a header none that HTTP can carry, or the queue smaller than an export.
     pub fn check(&self) -> Result<(), TelemetryError> {
         self.endpoint.as_deref().map(check_endpoint).transpose()?;
-        for (name, value) in &self.headers {
-            if name.parse::<HeaderName>().is_err() || HeaderValue::from_str(&value.0).is_err() {
-                return Err(TelemetryError::Header(name.clone()));
-            }
-        }
+        self.header_map()?;
         match self {
             _ if self.queue < export::PACE.batch => Err(TelemetryError::Queue),
             _ if self.queue_bytes < LEAST_BYTES => Err(TelemetryError::QueueBytes),

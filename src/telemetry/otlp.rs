@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
@@ -13,7 +12,7 @@ use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 
 use super::{
     TelemetryError,
-    config::{HeaderSecret, OtlpProtocol, TraceConfig, check_endpoint},
+    config::{OtlpProtocol, TraceConfig, check_endpoint},
     names,
 };
 use crate::domain::random::Random;
@@ -68,20 +67,12 @@ pub(super) fn exporter(target: Target, config: &TraceConfig, resource: &Resource
         }
         OtlpProtocol::Grpc => {
             let builder = SpanExporter::builder().with_tonic().with_endpoint(target.url);
-            builder.with_metadata(MetadataMap::from_headers(headers(config)?)).with_retry_policy(patient).build()
+            builder.with_metadata(MetadataMap::from_headers(config.header_map()?)).with_retry_policy(patient).build()
         }
     };
     let mut exporter = exporter.map_err(|error| TelemetryError::Exporter(error.to_string()))?;
     exporter.set_resource(resource);
     Ok(exporter)
-}
-
-fn headers(config: &TraceConfig) -> Result<HeaderMap, TelemetryError> {
-    let header = |(name, value): (&String, &HeaderSecret)| {
-        let name_and_value = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value.0).ok());
-        name_and_value.ok_or_else(|| TelemetryError::Header(name.clone()))
-    };
-    config.headers.iter().map(header).collect()
 }
 
 /// Who sends the spans: this process, this version, and what the `OTEL_*` variables say.

@@ -18,6 +18,7 @@ use crate::{
         clock::{Timestamp, parse_duration},
         key::{Environment, NewKey},
         name::Name,
+        nearest::nearest,
         redact::redact,
     },
 };
@@ -111,7 +112,5 @@ pub(in crate::cli) fn unknown_permissions<'a>(unknown: impl IntoIterator<Item = 
 
 /// ` (did you mean …?)`, when most of a name was right.
 pub(in crate::cli) fn suggestion(valid: &[&str], name: &str) -> String {
-    let close = valid.iter().map(|known| (strsim::osa_distance(known, name), known)).min();
-    let close = close.filter(|(distance, known)| distance * 3 <= known.len());
-    close.map(|(_, known)| format!(" (did you mean `{known}`?)")).unwrap_or_default()
+    nearest(name, valid.iter().copied(), 3).map(|known| format!(" (did you mean `{known}`?)")).unwrap_or_default()
 }

@@ -72,7 +72,7 @@ pub(super) fn run(args: &CoverageArgs, streams: &mut Streams<'_>) -> io::Result<
         Ok(suites) => suites,
         Err((findings, exit)) => return refuse(args.format, &findings, exit, streams),
     };
-    let (progress, done) = (Progress::new("running the cases"), AtomicUsize::new(0));
+    let (progress, done) = (Progress::of_steps("running the cases"), AtomicUsize::new(0));
     let said = |_: &CaseResult| progress.set(done.fetch_add(1, Ordering::Relaxed) + 1, suites.cases.len());
     let cases = suites.cases.iter().map(|(_, case)| case);
     let coverage = match Coverage::measure(&suites.engine, cases, said) {

@@ -1,6 +1,8 @@
 //! Where the audit chain stands: what is kept elsewhere, so that nobody can cut rows off the end unseen.
 
-use std::{fmt, fmt::Write as _, str::FromStr};
+use std::{fmt, str::FromStr};
+
+use crate::domain::hex::{from_hex, hex};
 
 /// The newest audit row at some moment, or none at revision 0. Prints as `REVISION:HASH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,31 +43,6 @@ impl FromStr for AuditHead {
         }
         Self::parse(revision.parse().map_err(|_| ParseHeadError)?, hash)
     }
-}
-
-/// Lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing into a String never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The bytes of lower-case hexadecimal digits; `None` for any other text.
-#[must_use]
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 #[cfg(test)]

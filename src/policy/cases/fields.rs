@@ -5,9 +5,12 @@ use std::{collections::HashSet, fmt::Display, str::FromStr};
 use serde_json::{Map, Value};
 
 use super::yaml::{Kind, Node, Place, Word};
-use crate::policy::{
-    diagnostic::{Diagnostic, LoadError},
-    files::SourceFile,
+use crate::{
+    domain::nearest::nearest,
+    policy::{
+        diagnostic::{Diagnostic, LoadError},
+        files::SourceFile,
+    },
 };
 
 /// A report that goes on for ever helps nobody.
@@ -200,9 +203,8 @@ impl<'n> Fields<'n> {
 /// What somebody may have meant: the nearest name when most of it was right, else all of them if they are few.
 #[must_use]
 pub fn suggestion<'n>(typed: &str, what: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
-    let close = known.clone().map(|name| (strsim::osa_distance(name, typed), name)).min();
-    match close.filter(|(distance, name)| distance * 3 <= name.len()) {
-        Some((_, name)) => format!("did you mean `{name}`?"),
+    match nearest(typed, known.clone(), 3) {
+        Some(name) => format!("did you mean `{name}`?"),
         None if known.clone().next().is_none() => format!("there is no {what}"),
         None => format!("known: {}", list(known)),
     }

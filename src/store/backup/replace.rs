@@ -11,7 +11,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    domain::{clock::Timestamp, id::ReplicaId},
+    domain::{clock::Timestamp, hex::hex, id::ReplicaId},
     store::{Pools, stored::expect_one},
 };
 
@@ -148,9 +148,6 @@ fn field(row: &SqliteRow, at: usize, kind: Kind) -> Result<Field, sqlx::Error> {
     Ok(match kind {
         Kind::Text | Kind::Time => row.try_get::<Option<String>, _>(at)?.map(String::into_bytes),
         Kind::Integer => row.try_get::<Option<i64>, _>(at)?.map(|number| number.to_string().into_bytes()),
-        Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(at)?.map(|bytes| {
-            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-            std::iter::once("\\x".to_owned()).chain(digits).collect::<String>().into_bytes()
-        }),
+        Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(at)?.map(|bytes| format!("\\x{}", hex(&bytes)).into_bytes()),
     })
 }

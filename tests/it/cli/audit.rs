@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use claviger::domain::audit::hex;
+use claviger::domain::hex::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

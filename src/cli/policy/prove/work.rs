@@ -1,26 +1,20 @@
 //! The prover at work: on a thread of its own, and what it says on the way.
 
 use std::{
-    fs,
-    io::{self, IsTerminal as _, Write as _},
+    fs, io,
     path::Path,
     sync::mpsc::{self, Sender},
     thread,
-    time::{Duration, Instant},
 };
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{cases::slug, report::Report};
 use crate::{
-    cli::streams::Streams,
+    cli::{policy::progress::Progress, streams::Streams},
     prove::{self, Event, Options, Proof, Subject},
 };
 
 /// The symbolic compiler recurses over policies as Cedar's validator does, and gets the stack that the loading of policies gets.
 const STACK: usize = 512 * 1024 * 1024;
-/// Without a terminal, a line says at such intervals that it goes on.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// What the prover tells, on its way to the thread that writes.
 enum Told {
@@ -48,11 +42,15 @@ pub(super) fn prove(
             runtime.block_on(prove::prove(subject, options, &mut tell)).map(drop)
         };
         let worker = thread::Builder::new().name("prover".into()).stack_size(STACK).spawn_scoped(scope, work)?;
-        let mut progress = Progress::new();
+        let (progress, mut questions) = (Progress::open_ended(), 0);
         let mut written = Ok(());
         for told in receiver {
             written = match told {
-                Told::Asking(what) => progress.asking(&what, streams),
+                Told::Asking(what) => {
+                    questions += 1;
+                    progress.say(format!("question {questions}: {what}"));
+                    Ok(())
+                }
                 Told::Solver(solver) => progress.aside(|| report.solver(solver, streams)),
                 Told::Proof(proof) => progress.aside(|| report.add(*proof, streams)),
             };
@@ -60,7 +58,7 @@ pub(super) fn prove(
                 break;
             }
         }
-        progress.bar.finish_and_clear();
+        drop(progress);
         let result = worker.join().map_err(|_| io::Error::other("the prover panicked; please report this with the policy files"));
         written.and(result?)
     })
@@ -81,39 +79,4 @@ fn pass_on(event: &Event<'_>, scripts: Option<&Path>, sender: &Sender<Told>) -> 
         }
     };
     sender.send(told).map_err(|_| io::ErrorKind::BrokenPipe.into())
-}
-
-/// What is being asked: a line that changes on a terminal, now and then a line elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    questions: u64,
-    last_sign: Instant,
-}
-
-impl Progress {
-    fn new() -> Self {
-        let bar = if io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
-        Self { bar, questions: 0, last_sign: Instant::now() }
-    }
-
-    fn asking(&mut self, what: &str, streams: &mut Streams<'_>) -> io::Result<()> {
-        self.questions += 1;
-        self.bar.set_message(format!("question {}: {what}", self.questions));
-        if self.bar.is_hidden() && self.last_sign.elapsed() >= SIGN_OF_LIFE {
-            self.last_sign = Instant::now();
-            writeln!(streams.err, "question {}: {what}", self.questions)?;
-        }
-        Ok(())
-    }
-
-    /// Writes while the line is away.
-    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bar.suspend(write)
-    }
 }

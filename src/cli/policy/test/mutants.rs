@@ -43,7 +43,7 @@ struct SurvivorView<'a> {
 pub(super) fn run(args: &TestArgs, suites: &Suites, streams: &mut Streams<'_>) -> io::Result<Exit> {
     let cases = suites.cases.iter().filter(|(file, case)| args.wants(&full_name(file, case)));
     let cases: Vec<&Case> = cases.map(|(_, case)| case).collect();
-    let progress = Progress::new("trying mutants");
+    let progress = Progress::of_steps("trying mutants");
     let hunt = Hunt::run(&suites.engine, &cases, |done, total| progress.set(done, total));
     drop(progress);
     let hunt = match hunt {
