@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use claviger::domain::hex::hex;
 use mock_collector::{MockServer, Protocol, ServerHandle};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{assert_holds_none, serve::Place};
 use crate::support::{
-    engines::hex,
     program::{Program, command},
     rotel::Rotel,
 };

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use claviger::domain::{
     admin::{NewAdmin, Role},
+    hex::hex,
     secret::{Hashing, Plane, SealedSecret, Secret},
 };
 
-use crate::support::engines::{Bed, author, hex, name, new_key, on_both_engines};
+use crate::support::engines::{Bed, author, name, new_key, on_both_engines};
 
 fn pepper() -> Hashing {
     Hashing::Peppered(format!("pepper-of-2026:{}", "p".repeat(40)).parse().unwrap())

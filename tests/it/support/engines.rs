@@ -7,6 +7,7 @@ use claviger::{
         admin::{Admin, NewAdmin, Role},
         audit::Author,
         clock::{Clock, Timestamp},
+        hex::hex,
         id::OrgId,
         key::{Environment, Key, NewKey},
         name::{Name, Reason},
@@ -248,10 +249,6 @@ fn bytes_text(value: Option<Vec<u8>>) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => hex(&value),
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// An owner, made past any server; their token.

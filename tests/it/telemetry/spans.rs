@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Outcome, allowed, batch, decided, failed, forbidden, one, open, to, without_decision_lines};
 use claviger::{
-    domain::{decision::Verdict, key::Refusal},
+    domain::{decision::Verdict, hex::hex, key::Refusal},
     telemetry::DecisionRecord,
 };
 
@@ -52,10 +52,6 @@ fn plain(attributes: &impl serde::Serialize) -> BTreeMap<String, Value> {
     let attributes = serde_json::to_value(attributes).unwrap();
     let entries = attributes.as_array().unwrap().iter();
     entries.map(|entry| (entry["key"].as_str().unwrap().to_owned(), value(&entry["value"]))).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
 }
 
 /// Ends telemetry and tells what arrived.
