@@ -37,6 +37,8 @@ pub struct Mutant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     ClauseDropped,
+    /// All of it; [`Mutant::was`] is its first clause.
+    UnlessDropped,
     EffectFlipped,
     ScopeWidened,
     ConditionNegated,
@@ -49,6 +51,7 @@ impl Change {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClauseDropped => "clause dropped",
+            Self::UnlessDropped => "unless dropped",
             Self::EffectFlipped => "effect flipped",
             Self::ScopeWidened => "scope widened",
             Self::ConditionNegated => "condition negated",

@@ -58,12 +58,15 @@ pub(super) fn edits(anatomy: &Anatomy, policy: &Policy, literals: &Literals) -> 
     }
     for (index, clause) in anatomy.clauses.iter().enumerate() {
         let edit = |change, now: String| (change, clause.span.clone(), now);
-        // What is dropped from a conjunction leaves what `true` leaves; an `unless` without its only clause is never in the way.
-        let is_alone = anatomy.clauses.iter().filter(|other| other.condition == clause.condition).count() == 1;
-        let rest = if clause.kind == PieceKind::Unless && is_alone { "false" } else { "true" };
-        let dropped = edit(Change::ClauseDropped, rest.to_owned());
+        // What is dropped from a conjunction leaves what `true` leaves; an `unless` with a clause that is false is never in the
+        // way, as if it were not there.
+        let beside = || anatomy.clauses.iter().filter(|other| other.condition == clause.condition);
+        let (is_unless, is_alone) = (clause.kind == PieceKind::Unless, beside().count() == 1);
+        let is_first = beside().next().is_some_and(|first| first.span == clause.span);
+        let whole = (is_unless && is_first).then(|| edit(Change::UnlessDropped, "false".to_owned()));
+        let dropped = (!is_unless || !is_alone).then(|| edit(Change::ClauseDropped, "true".to_owned()));
         let negated = edit(Change::ConditionNegated, format!("!({})", clause.text));
-        push(&mut edits, Part::Clause(index), clause, [dropped, negated], literals);
+        push(&mut edits, Part::Clause(index), clause, whole.into_iter().chain(dropped).chain([negated]), literals);
     }
     edits
 }

@@ -69,7 +69,7 @@ fn each_clause_scope_effect_and_literal_has_its_mutants() {
             "3:33 literal changed: \"live\" → \"live0\"",
             "3:43 condition negated: true → !(true)",
             "3:43 literal changed: true → false",
-            "4:10 clause dropped: principal.permissions.contains(Action::\"scan:create\") → false",
+            "4:10 unless dropped: principal.permissions.contains(Action::\"scan:create\") → false",
             "4:10 condition negated: principal.permissions.contains(Action::\"scan:create\") → !(principal.permissions.contains(Action::\"scan:create\"))",
             "4:41 literal changed: Action::\"scan:create\" → Action::\"webhooks:write\"",
         ]

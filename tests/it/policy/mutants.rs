@@ -74,6 +74,28 @@ fn an_unless_that_no_test_sees_survives_when_it_is_dropped() {
     repository.edit("policies/permissions.cedar", "};\n", "}\nunless { principal has expires_at };\n");
     let ran = repository.run(&["test", "--mutants"]);
     assert_eq!(ran.exit, Exit::Negative, "{ran}");
-    let survivor = "granted-permission-allowed: clause dropped: `principal has expires_at`";
+    let survivor = "granted-permission-allowed: unless dropped: that which begins with `principal has expires_at`";
     assert!(ran.out.contains(survivor), "{ran}");
+}
+
+#[test]
+fn an_unless_whose_clauses_no_test_sees_true_together_survives_when_it_is_dropped() {
+    let repository = narrow();
+    let unless = "}\nunless { principal has expires_at && principal.environment == \"live\" };\n";
+    repository.edit("policies/permissions.cedar", "};\n", unless);
+    repository.edit(
+        "policies/tests/narrow.yaml",
+        "keys:\n",
+        "keys:\n  ending: { org: acme, permissions: [jobs:read], environment: test, expires_at: 2030-01-01T00:00:00Z }\n",
+    );
+    repository.edit("policies/tests/narrow.yaml", "keys: [all, reader, stopped]", "keys: [all, ending, reader, stopped]");
+    repository.edit("policies/tests/narrow.yaml", "allow: { all: all,", "allow: { all: all, ending: [jobs:read],");
+    let ran = repository.run(&["test", "--mutants"]);
+    let survivor = "granted-permission-allowed: unless dropped: that which begins with `principal has expires_at`";
+    assert!(ran.exit == Exit::Negative && ran.out.contains(survivor), "{ran}");
+    let coverage = repository.run(&["coverage"]).out;
+    assert!(
+        !coverage.contains("principal.environment") && !coverage.contains("expires_at"),
+        "each was seen both ways: {coverage}"
+    );
 }

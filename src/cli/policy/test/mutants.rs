@@ -108,6 +108,7 @@ fn told(mutant: &Mutant) -> String {
     let (was, now) = (one_line(&mutant.was), one_line(&mutant.now));
     let change = match mutant.change {
         Change::ClauseDropped => format!("`{was}`"),
+        Change::UnlessDropped => format!("that which begins with `{was}`"),
         _ => format!("`{was}` to `{now}`"),
     };
     format!("{}: {}: {change}", mutant.policy, mutant.change.as_str())
