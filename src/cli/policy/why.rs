@@ -34,8 +34,13 @@ fn tell_part(part: &PartExplanation, paint: Paint<'_>) -> String {
     let text = one_line(&part.text);
     // A scope says itself what it is about.
     let kind = if matches!(part.kind, "when" | "unless") { format!("{} ", part.kind) } else { String::new() };
-    let error = part.error.as_ref().map(|error| format!("  {}", one_line(error))).unwrap_or_default();
-    format!("    {mark} {kind}{text}{error}\n")
+    // The clauses of an `unless` are out of the way together; which of them is false is not to be seen from the mark.
+    let value = match &part.error {
+        Some(error) => format!("  {}", one_line(error)),
+        None if part.kind == "unless" => format!("  is {}", part.value),
+        None => String::new(),
+    };
+    format!("    {mark} {kind}{text}{value}\n")
 }
 
 /// ✓ for what holds, ✗ for what does not, ! for what cannot be evaluated.

@@ -87,3 +87,13 @@ async fn the_command_says_the_same_as_the_server() {
         }
     }
 }
+
+#[test]
+fn of_an_unless_it_shows_which_clause_is_false() {
+    let repository = Repository::shipped();
+    let rule = "@id(\"pilot\") forbid (principal is ApiKey, action, resource) unless { principal.environment == \"live\" && principal has expires_at };\n";
+    repository.write("policies/pilot.cedar", rule);
+    let ran = repository.run(&["explain", "jobs:read", "--permission", "all"]);
+    assert!(ran.out.contains("✓ unless principal.environment == \"live\"  is true\n"), "{ran}");
+    assert!(ran.out.contains("✓ unless principal has expires_at  is false\n"), "{ran}");
+}
