@@ -62,7 +62,8 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
         call.outcome = None;
         answer = Err(error);
     }
-    let asked = app.explains.as_ref().and_then(|_| call.asked(app, &snapshot));
+    let is_explained = app.explains.is_some() && matches!(answer, Err(ApiError::Denied(_)));
+    let asked = if is_explained { call.asked(app, &snapshot) } else { None };
     if let Some(recording) = recording {
         call.record(recording, app, &snapshot, envelope, &answer);
     }
