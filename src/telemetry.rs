@@ -14,6 +14,7 @@ pub mod names;
 mod otlp;
 mod parent;
 mod queue;
+mod recent;
 mod record;
 mod recorder;
 mod spans;
@@ -38,6 +39,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use self::{
     config::{HeaderSecret, LogConfig, TraceConfig},
     parent::TraceParent,
+    recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
     recorder::{Counts, Recorder},
 };
@@ -66,6 +68,8 @@ pub enum TelemetryError {
     Header(String),
     #[error("`trace.queue` must be at least {}", export::PACE.batch)]
     Queue,
+    #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
+    Recent,
     #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf`")]
     Protocol(String),
     #[error("the exporter of spans cannot be built: {0}")]
@@ -115,6 +119,7 @@ pub fn open(
     random: &Random,
     output: Box<dyn Write + Send>,
 ) -> Result<Telemetry, TelemetryError> {
+    log.check()?;
     let level = log.filter()?;
     trace.check()?;
     let lines = Lines::new(output);
@@ -143,7 +148,8 @@ pub fn open(
     }
 
     let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
-    let recorder = Recorder::new(Channels { spans, lines: log_lines, tally, random: random.clone() });
+    let recent = (log.recent > 0).then(|| Recent::new(log.recent, log.recent_bytes));
+    let recorder = Recorder::new(Channels { spans, lines: log_lines, recent, tally, random: random.clone() });
     Ok(Telemetry { recorder, dispatch, threads })
 }
 

@@ -94,7 +94,7 @@ async fn events_are_lines_of_the_same_form() {
 #[tokio::test]
 async fn other_crates_are_heard_from_warn_on_whatever_level_is_set() {
     let level = "trace,hyper=trace,sqlx=trace,opentelemetry=trace".to_owned();
-    let (telemetry, written) = open(&LogConfig { level, decisions: true }, &TraceConfig::default()).unwrap();
+    let (telemetry, written) = open(&LogConfig { level, ..LogConfig::default() }, &TraceConfig::default()).unwrap();
     tracing::dispatcher::with_default(telemetry.dispatch(), || {
         tracing::trace!(target: "claviger::policy", "ours");
         tracing::info!(target: "hyper::proto", "theirs");
@@ -125,7 +125,7 @@ fn at_level_trace_no_header_body_or_bound_value_is_printed() {
 
 /// A request to a server and a statement to a database, all told at level trace.
 async fn speak() {
-    let log = LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), decisions: true };
+    let log = LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
     let telemetry = telemetry::start(&log, &TraceConfig::default(), &clock, &random).unwrap();
     let again = telemetry::start(&log, &TraceConfig::default(), &clock, &random);
