@@ -9,6 +9,8 @@
     reason = "a bench prints its table, and ends on the spot when it cannot measure"
 )]
 
+#[path = "load/collector.rs"]
+mod collector;
 #[path = "load/floor.rs"]
 mod floor;
 #[path = "load/policies.rs"]
@@ -19,6 +21,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use claviger::{
@@ -38,8 +41,10 @@ const KEYS: usize = 10_000;
 const CONNECTIONS: &str = "64";
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("floor") {
-        return runtime().block_on(floor::serve());
+    match std::env::args().nth(1).as_deref() {
+        Some("floor") => return runtime().block_on(floor::serve()),
+        Some("collector") => return runtime().block_on(collector::serve()),
+        _ => {}
     }
     let number = |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, seconds) = (number("ROUNDS", 5), number("SECONDS", 4));
@@ -47,18 +52,58 @@ fn main() {
     let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a temporary directory");
     let keys = dir.path().join("keys");
     runtime().block_on(prepare(dir.path(), &keys));
-    let mut servers = vec![Server::floor(), Server::claviger(dir.path(), 8), Server::claviger(dir.path(), 1_000)];
-    for server in &servers {
-        measure(server, &keys, 1);
+    let collector = Server::myself("collector", "1");
+    let mut servers = vec![
+        Server::myself("floor", "0").named("axum-json, decides nothing (the floor)"),
+        Server::claviger(dir.path(), 8, None),
+        Server::claviger(dir.path(), 1_000, None),
+        Server::claviger(dir.path(), 8, Some(&collector.url)),
+    ];
+    for server in &mut servers {
+        server.requests += measure(server, &keys, 1).requests;
     }
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         for server in &mut servers {
             let sample = measure(server, &keys, seconds);
+            server.requests += sample.requests;
             server.samples.push(sample);
         }
     }
     report(&servers, rounds, seconds);
+    let exporting = servers.pop().expect("made above");
+    stall(exporting, &collector, &keys);
+}
+
+/// What becomes of the spans when the collector stands still for three seconds at full load.
+fn stall(mut exporting: Server, collector: &Server, keys: &Path) {
+    let before = exporting.requests;
+    let undisturbed = measure(&exporting, keys, 5);
+    let pid = collector.process.id().to_string();
+    let signal = |name: &str| Command::new("kill").args([name, &pid]).status().expect("kill runs");
+    let stalled = std::thread::scope(|scope| {
+        let load = scope.spawn(|| measure(&exporting, keys, 8));
+        std::thread::sleep(Duration::from_secs(1));
+        signal("-STOP");
+        std::thread::sleep(Duration::from_secs(3));
+        signal("-CONT");
+        load.join().expect("the load ends")
+    });
+    let requests = before + undisturbed.requests + stalled.requests;
+    // It flushes what waits.
+    Command::new("kill").args(["-TERM", &exporting.process.id().to_string()]).status().expect("kill runs");
+    exporting.process.wait().expect("the server ends");
+    let count = count_of(&collector.url);
+    println!(
+        "\nspans: {count} of at least {requests} decisions arrived, all rounds and a stall of 3 s at full load included\n\
+         p99 in the stall {:.0} µs, before it {:.0} µs",
+        stalled.p99_us, undisturbed.p99_us
+    );
+}
+
+fn count_of(url: &str) -> u64 {
+    let count = async { reqwest::get(format!("{url}/count")).await.expect("an answer").text().await.expect("a text") };
+    runtime().block_on(count).parse().expect("a number")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -103,23 +148,32 @@ struct Server {
     url: String,
     process: Child,
     samples: Vec<Sample>,
+    /// All that were answered.
+    requests: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Sample {
+    requests: u64,
     per_second: f64,
     p50_us: f64,
     p99_us: f64,
 }
 
 impl Server {
-    fn floor() -> Self {
+    /// This program in another role, on a core.
+    fn myself(role: &str, core: &str) -> Self {
         let program = std::env::current_exe().expect("this bench has a path");
-        Self::start("axum-json, decides nothing (the floor)", Command::new("taskset").args(["-c", "0"]).arg(program).arg("floor"))
+        Self::start(role, Command::new("taskset").args(["-c", core]).arg(program).arg(role))
     }
 
-    fn claviger(dir: &Path, count: usize) -> Self {
-        let place = dir.join(format!("set-{count}"));
+    fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    fn claviger(dir: &Path, count: usize, collector: Option<&str>) -> Self {
+        let place = dir.join(format!("set-{count}-{}", collector.is_some()));
         let (policies, schema) = (place.join("policies"), place.join("schema"));
         for folder in [&policies, &schema] {
             fs::create_dir_all(folder).expect("a folder for the policies");
@@ -135,7 +189,13 @@ impl Server {
         command.args(["-c", "0", env!("CARGO_BIN_EXE_claviger"), "serve", "--listen", "127.0.0.1:0", "--database"]);
         command.arg(format!("sqlite:{}", database.display())).arg("--policies").arg(policies).arg("--schema").arg(schema);
         command.env("CLAVIGER_LOG__DECISIONS", "false").env("CLAVIGER_LOG__LEVEL", "warn");
-        Self::start(&format!("claviger, every decision fresh, {count} policies"), &mut command)
+        let spans = if let Some(url) = collector {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
+            ", every span exported"
+        } else {
+            ""
+        };
+        Self::start(&format!("claviger, every decision fresh, {count} policies{spans}"), &mut command)
     }
 
     fn start(name: &str, command: &mut Command) -> Self {
@@ -144,7 +204,7 @@ impl Server {
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("a ready line");
         let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line is JSON");
         let url = ready["url"].as_str().expect("the ready line has a URL").to_owned();
-        Self { name: name.to_owned(), url, process, samples: Vec::new() }
+        Self { name: name.to_owned(), url, process, samples: Vec::new(), requests: 0 }
     }
 
     fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
@@ -173,7 +233,9 @@ fn measure(server: &Server, keys: &Path, seconds: usize) -> Sample {
         text.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("no result from wrk: {text}"));
     let numbers: Vec<f64> = result.split(' ').map(|number| number.parse().expect("a number")).collect();
     assert!(numbers[4] == 0.0, "{} of {} requests to {} failed", numbers[4], numbers[0], server.name);
-    Sample { per_second: numbers[0] / numbers[1] * 1e6, p50_us: numbers[2], p99_us: numbers[3] }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let requests = numbers[0] as u64;
+    Sample { requests, per_second: numbers[0] / numbers[1] * 1e6, p50_us: numbers[2], p99_us: numbers[3] }
 }
 
 fn report(servers: &[Server], rounds: usize, seconds: usize) {

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod audit;
 mod backup;
 mod check;
 mod consent;
@@ -80,6 +81,7 @@ enum Command {
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
     Replicas(replicas::ReplicasArgs),
+    Audit(audit::AuditArgs),
     Migrate(migrate::MigrateArgs),
     Backup(backup::BackupArgs),
     Config(settings::ConfigArgs),
@@ -106,6 +108,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Policy(args) => Ok(policy::run(args)),
         Command::Replicas(args) => replicas::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(args) => settings::run(&args),

@@ -25,7 +25,7 @@ use crate::{
     policy,
     snapshot::ConsistencyConfig,
     store::DatabaseConfig,
-    telemetry::{LogConfig, TraceConfig},
+    telemetry::{LogConfig, OtlpProtocol, TraceConfig},
 };
 
 /// Every setting of the server and the command line.
@@ -329,12 +329,15 @@ impl Loaded {
             ("policies.suspended_may", config.policies.suspended_may.join(", ")),
             ("policies.explain_denials", config.policies.explain_denials.to_string()),
             ("log.level", config.log.level.clone()),
-            ("log.decisions", config.log.decisions.to_string()),
+            ("log.decisions", config.log.decisions.as_str().to_owned()),
             ("log.recent", config.log.recent.to_string()),
             ("log.recent_bytes", config.log.recent_bytes.to_string()),
             ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
+            ("trace.protocol", config.trace.protocol.map_or("as `OTEL_*` says", OtlpProtocol::as_str).to_owned()),
             ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),
             ("trace.queue", config.trace.queue.to_string()),
+            ("trace.queue_bytes", config.trace.queue_bytes.to_string()),
+            ("trace.allow_ratio", config.trace.allow_ratio.to_string()),
             ("consistency.profile", config.consistency.profile.as_str().to_owned()),
             ("consistency.max_staleness", config.consistency.shown()),
         ];

@@ -19,6 +19,7 @@ mod witness;
 
 use std::{io, path::PathBuf, time::Duration};
 
+use cedar_policy::{EntityUid, Schema};
 use serde_json::Value;
 
 pub use solver::{FETCH, NoSolver, STAND_IN, Solver, stand_in};
@@ -32,6 +33,22 @@ pub struct Subject<'a> {
     pub invariants: &'a Invariants,
     /// What the set is compared with.
     pub baseline: Option<&'a Engine>,
+}
+
+/// An action that is no group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// As the schema declares it: `jobs:read`.
+    pub name: String,
+    /// As answers name it: `Action::"jobs:read"`.
+    pub uid: String,
+}
+
+/// The actions that a comparison has an answer for, as far as this schema has them.
+#[must_use]
+pub fn actions(schema: &Schema) -> Vec<Action> {
+    let action = |uid: EntityUid| Action { name: uid.id().unescaped().to_owned(), uid: uid.to_string() };
+    change::plain_actions(schema).into_iter().map(action).collect()
 }
 
 /// Who is asked, and how long it may think.

@@ -46,7 +46,6 @@ use sqlx::{Database, Pool, Postgres, Sqlite};
 
 use self::config::Place;
 pub use self::{
-    audit::AuditCheck,
     backup::{BackupError, Ending, Libpq, Summary, Undoing, Undone},
     change::Changes,
     config::DatabaseConfig,
@@ -61,7 +60,11 @@ pub use self::{
     survey::{GrantedAlike, HashedAlike, HashedSecrets},
     write::Written,
 };
+pub use crate::domain::audit::AuditCheck;
 use crate::domain::random::Random;
+
+/// Who warns in the log of statements that take long.
+pub const STATEMENTS: &str = "sqlx::query";
 
 /// The database, behind one set of methods for both engines. Clones share the connections.
 #[derive(Clone)]

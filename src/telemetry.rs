@@ -17,6 +17,7 @@ mod queue;
 mod recent;
 mod record;
 mod recorder;
+mod sampling;
 mod spans;
 mod subscriber;
 
@@ -29,7 +30,7 @@ use std::{
 
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     sync::oneshot,
     time::{Instant, timeout},
 };
@@ -37,7 +38,7 @@ use tracing::Dispatch;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
-    config::{HeaderSecret, LogConfig, TraceConfig},
+    config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
@@ -46,8 +47,9 @@ pub use self::{
 use self::{
     export::{Forward, Tally},
     lines::Lines,
-    queue::bounded,
+    queue::{Load, bounded},
     recorder::Channels,
+    sampling::Sampling,
 };
 use crate::domain::{clock::Clock, random::Random};
 
@@ -70,7 +72,11 @@ pub enum TelemetryError {
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
     Recent,
-    #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf`")]
+    #[error("`trace.queue_bytes` must be at least {}: an export has room in it", config::LEAST_BYTES)]
+    QueueBytes,
+    #[error("`trace.allow_ratio` is a part of all allows: 0 to 1")]
+    Ratio,
+    #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf` or `grpc`")]
     Protocol(String),
     #[error("the exporter of spans cannot be built: {0}")]
     Exporter(String),
@@ -128,34 +134,53 @@ pub fn open(
 
     let mut spans = None;
     let mut provider = None;
-    if let Some(url) = otlp::endpoint(trace, |name| std::env::var(name).ok())? {
+    if let Some(target) = otlp::target(trace, |name| std::env::var(name).ok())? {
         let resource = otlp::resource(random);
-        let exporter = otlp::exporter(url, trace, &resource)?;
-        let (sender, receiver) = bounded(trace.queue, export::PACE);
+        let runtime = own_runtime()?;
+        let exporter = {
+            let _inside = runtime.enter();
+            otlp::exporter(target, trace, &resource)?
+        };
+        let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
         let tally = Arc::clone(&tally);
-        threads.push(spawn("claviger-spans", async move || export::export_spans(&receiver, &exporter, &tally).await)?);
+        threads.push(spawn("claviger-spans", runtime, async move || export::export_spans(&receiver, &exporter, &tally).await)?);
         let forward = Forward(sender.clone());
         let builder = SdkTracerProvider::builder().with_span_processor(forward).with_sampler(Sampler::AlwaysOn);
         provider = Some(builder.with_resource(resource).build());
         spans = Some(sender);
     }
-    let mut log_lines = None;
-    if log.decisions {
-        let (sender, receiver) = bounded(log::CAPACITY, log::PACE);
+    let (logged, mut log_lines) = (log.decisions, None);
+    if log.decisions != LoggedDecisions::Off {
+        let (sender, receiver) = bounded(Load { count: log::CAPACITY, bytes: log::CAPACITY_BYTES }, log::PACE);
         let lines = lines.clone();
-        threads.push(spawn("claviger-log", async move || log::write_decisions(&receiver, &lines).await)?);
+        threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines, logged).await)?);
         log_lines = Some(sender);
     }
 
     let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
     let recent = (log.recent > 0).then(|| Recent::new(log.recent, log.recent_bytes));
-    let recorder = Recorder::new(Channels { spans, lines: log_lines, recent, tally, random: random.clone() });
+    let recorder = Recorder::new(Channels {
+        spans,
+        lines: log_lines,
+        logged,
+        recent,
+        tally,
+        random: random.clone(),
+        sampling: Sampling::new(trace.allow_ratio),
+    });
     Ok(Telemetry { recorder, dispatch, threads })
 }
 
+fn own_runtime() -> Result<Runtime, TelemetryError> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(TelemetryError::Thread)
+}
+
 /// Runs `work` on a thread and a runtime of its own, so that no request shares either with it.
-fn spawn(name: &str, work: impl AsyncFnOnce() + Send + 'static) -> Result<oneshot::Receiver<()>, TelemetryError> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(TelemetryError::Thread)?;
+fn spawn(
+    name: &str,
+    runtime: Runtime,
+    work: impl AsyncFnOnce() + Send + 'static,
+) -> Result<oneshot::Receiver<()>, TelemetryError> {
     let (running, ended) = oneshot::channel();
     let body = move || {
         runtime.block_on(work());

@@ -16,8 +16,8 @@ use crate::{
         random::Random,
         secret::{Plane, SealedSecret, Secret},
     },
-    store::{Store, StoreError},
-    telemetry::{self, LogConfig},
+    store::{STATEMENTS, Store, StoreError},
+    telemetry::{self, LogConfig, LoggedDecisions},
 };
 
 /// Which database, and how to print.
@@ -105,9 +105,10 @@ where
 
 /// Warnings of the rooms below are heard on stderr. What a server tells of its day would be noise beside the answer of a command.
 pub(super) fn start_log(loaded: &Loaded) -> Result<(), Failure> {
-    let mut log = LogConfig { decisions: false, ..loaded.config.log.clone() };
+    let mut log = LogConfig { decisions: LoggedDecisions::Off, ..loaded.config.log.clone() };
     if !loaded.is_set("log.level") {
-        "warn".clone_into(&mut log.level);
+        // Whoever reads a whole table knows that it takes long.
+        log.level = format!("warn,{STATEMENTS}=error");
     }
     Ok(telemetry::start_log(&log, &Clock::System)?)
 }

@@ -122,6 +122,8 @@ fn prepare_dir(dir: &Path) -> Result<(), Failure> {
     };
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| refuse(&error))?;
+        // It often lies in a policy repository, and is nothing to commit.
+        fs::write(dir.join(".gitignore"), "*\n").map_err(|error| refuse(&error))?;
     }
     let metadata = fs::metadata(dir).map_err(|error| refuse(&error))?;
     if !metadata.is_dir() || metadata.permissions().mode() & 0o200 == 0 {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::policy::SHIPPED;
 
-/// Write the built-in policies, schema and tests, and a CI workflow, as the start of a policy repository
+/// Write the built-in policies, schema and tests, and what checks them in CI, as the start of a policy repository
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Nothing is ever overwritten.
@@ -30,9 +30,10 @@ pub(super) struct InitArgs {
     dir: PathBuf,
 }
 
-const MORE: [(&str, &str); 3] = [
+const MORE: [(&str, &str); 4] = [
     ("README.md", include_str!("init/README.md")),
-    (".github/workflows/policies.yml", include_str!("init/policies.yml")),
+    (".github/workflows/policies.yml", include_str!("../../.github/workflows/policies.yml")),
+    ("scripts/check-policies", include_str!("../../scripts/check-policies")),
     ("scripts/get-cvc5", include_str!("../../scripts/get-cvc5")),
 ];
 

@@ -1,6 +1,7 @@
 //! Where orgs, keys and admins are looked after: at the database itself, or through the HTTP API of a running server.
 //! The commands do not know which.
 
+mod audit;
 mod change;
 mod counter;
 mod database;
@@ -20,6 +21,7 @@ use super::{
     server::runtime,
 };
 use crate::domain::{
+    audit::AuditFilter,
     id::{AdminId, Id, KeyId, Kind, OrgId},
     name::Slug,
 };
@@ -59,11 +61,12 @@ pub(super) enum Thing {
 
 /// A list, oldest first.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum List {
+pub(super) enum List<'f> {
     Orgs,
     Keys(OrgId),
     Admins,
     Replicas,
+    Audit(&'f AuditFilter),
 }
 
 /// A page of a list, and where the next one begins.
@@ -157,7 +160,7 @@ impl Office {
     }
 
     /// Reads a whole list.
-    pub(super) async fn list(&self, list: List) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(&self, list: List<'_>) -> Result<Vec<Value>, Failure> {
         let (mut views, mut after) = (Vec::new(), None);
         loop {
             let page = self.page(list, after).await?;
@@ -170,11 +173,11 @@ impl Office {
     }
 
     /// Reads the first page of a list.
-    pub(super) async fn first(&self, list: List) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn first(&self, list: List<'_>) -> Result<Vec<Value>, Failure> {
         Ok(self.page(list, None).await?.views)
     }
 
-    async fn page(&self, list: List, after: Option<String>) -> Result<Sheet, Failure> {
+    async fn page(&self, list: List<'_>, after: Option<String>) -> Result<Sheet, Failure> {
         match &self.side {
             Side::Database(desk) => desk.page(list, after.as_deref()).await,
             Side::Counter(counter) => counter.page(list, after.as_deref()).await,

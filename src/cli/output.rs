@@ -101,6 +101,39 @@ pub(super) fn write_json(value: &impl Serialize) -> Result<(), Failure> {
     write_line(&serde_json::to_string_pretty(value).map_err(Failure::failed)?)
 }
 
+/// Many lines on stdout, which wait for each other. A reader that went away has had enough.
+#[derive(Debug)]
+pub(super) struct Lines {
+    stdout: io::BufWriter<io::Stdout>,
+    is_heard: bool,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self { stdout: io::BufWriter::new(io::stdout()), is_heard: true }
+    }
+
+    pub(super) fn write(&mut self, line: &str) -> Result<(), Failure> {
+        let written = if self.is_heard { writeln!(self.stdout, "{line}") } else { Ok(()) };
+        self.settle(written)
+    }
+
+    /// The last line was written.
+    pub(super) fn end(mut self) -> Result<(), Failure> {
+        let flushed = if self.is_heard { self.stdout.flush() } else { Ok(()) };
+        self.settle(flushed)
+    }
+
+    fn settle(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.is_heard = false,
+            Err(error) => return Err(Failure::failed(format!("the output cannot be written: {error}"))),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+}
+
 /// Says something to people.
 pub(super) fn say(text: &str) {
     // When stderr is gone there is nobody to say it to.

@@ -37,8 +37,8 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 yes, 1 something went wrong, 2 wrong flags or a missing directory,
 3 no (the server would not load the set, a test fails or none is found, a mutant survives,
 coverage is below the bar, a file is not formatted, the committed matrix is out of date,
-something changed that `--fail-on` names, an invariant is not proved, an action allows more),
-5 no solver";
+something changed that `--fail-on` names, an invariant is not proved, an action allows more
+than it is meant to), 5 no solver";
 
 #[derive(Debug, Subcommand)]
 enum Command {

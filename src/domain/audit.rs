@@ -1,12 +1,24 @@
-//! Who changes what: the author that every write names, and the hash chain over the audit rows.
+//! Who changes what: the author that every write names, and the audit rows with their hashes.
+
+mod chain;
+mod filter;
+mod head;
 
 use sha2::{Digest, Sha256};
 
+pub use self::{
+    chain::{AuditCheck, Break, Chain, Fault, Unreadable},
+    filter::{ActionName, ActorName, AuditFilter, TargetName},
+    head::{AuditHead, from_hex, hex},
+};
 use super::{
     admin::Role,
     clock::Timestamp,
-    id::{AdminId, EventId, RequestId},
+    id::{AdminId, RequestId},
 };
+
+/// The chain's state before the first row.
+pub const START: [u8; 32] = [0; 32];
 
 /// On whose behalf a write happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,34 +75,55 @@ impl Author {
     }
 }
 
-/// One audit row, as hashed and as stored: the stored text is the hashed text.
+/// What one audit row says, as hashed and as stored: the stored text is the hashed text, also of ids and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
     pub revision: i64,
-    pub id: EventId,
-    pub at: Timestamp,
+    /// `evt_…`
+    pub id: String,
+    /// RFC 3339, UTC, milliseconds.
+    pub at: String,
+    /// As [`Actor::kind`].
     pub actor_kind: String,
+    /// `adm_…`, of an admin.
     pub actor_id: Option<String>,
     /// `org.suspend`, `key.rotate`, …
     pub action: String,
+    /// The id of the org, the key or the admin.
     pub target: String,
     pub reason: Option<String>,
     /// JSON of what changed, before; `None` for a creation. Never a secret, a hash or a pepper id.
     pub before: Option<String>,
     pub after: Option<String>,
     pub request_id: Option<String>,
+    /// Of the caller, without the port.
     pub address: Option<String>,
 }
 
+/// One audit row with its two hashes; what somebody wrote past the product may be of any length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub record: AuditRecord,
+    /// The hash of the row before it.
+    pub previous: Vec<u8>,
+    pub hash: Vec<u8>,
+}
+
 impl AuditRecord {
-    /// SHA-256 over the previous hash and every field, each with its length before it, `None` apart from empty.
+    /// SHA-256 over the previous hash and every field, each with its length before it, `None` apart from empty: no two
+    /// different rows have the same bytes to hash (`docs/audit.md`).
     #[must_use]
     pub fn hash(&self, previous: &[u8; 32]) -> [u8; 32] {
-        let (revision, id, at) = (self.revision.to_string(), self.id.to_string(), self.at.to_string());
+        self.hash_as(self.revision, previous)
+    }
+
+    /// The hash that the row would have at another revision.
+    fn hash_as(&self, revision: i64, previous: &[u8; 32]) -> [u8; 32] {
+        let revision = revision.to_string();
         let fields = [
             Some(revision.as_str()),
-            Some(&id),
-            Some(&at),
+            Some(&self.id),
+            Some(&self.at),
             Some(&self.actor_kind),
             self.actor_id.as_deref(),
             Some(&self.action),

@@ -1,6 +1,6 @@
 //! What every management call does before its own work: authenticate the admin, read the body, ask the policies.
 
-use std::{future::Future, str::FromStr, time::Duration};
+use std::{fmt, future::Future, str::FromStr, time::Duration};
 
 use axum::{
     Json,
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// How long reading from the database may take before its connection counts as one that went silent.
-const SILENT: Duration = Duration::from_secs(10);
+pub(super) const SILENT: Duration = Duration::from_secs(10);
 
 /// An authenticated management call without a query: header shape, size, token and JSON are already in order.
 #[derive(Debug)]
@@ -169,8 +169,23 @@ fn read_query(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 impl PageQuery {
+    /// Takes a parameter of the list's own out of the query.
+    pub(super) fn take<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Result<Option<T>, ApiError> {
+        let Some(at) = self.0.iter().position(|(given, _)| given == name) else { return Ok(None) };
+        let (_, value) = self.0.remove(at);
+        if self.0.iter().any(|(given, _)| given == name) {
+            return Err(ApiError::invalid(name, "the parameter occurs twice"));
+        }
+        value.parse().map(Some).map_err(|error: T::Err| ApiError::invalid(name, error.to_string()))
+    }
+
+    /// Says which parameter is unknown, if one is left.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        self.0.first().map_or(Ok(()), |(name, _)| Err(unknown_parameter(name)))
+    }
+
     /// `?limit=50` (1 to 200) and `&cursor=…`, which is bound to the list it came from.
-    pub(super) fn page<K: Kind>(self, list: &str) -> Result<Page<Id<K>>, ApiError> {
+    pub(super) fn page<I: FromStr>(self, list: &str) -> Result<Page<I>, ApiError> {
         let mut page = Page { limit: 50, after: None };
         let mut seen = Vec::new();
         for (name, value) in self.0 {
@@ -197,12 +212,12 @@ fn unknown_parameter(name: &str) -> ApiError {
 
 /// A cursor is a bond to its list and the last id. The bond finds what was changed or comes from elsewhere; it is no secret,
 /// because a forged cursor only names a place in a list that its sender may read anyway.
-fn write_cursor<K: Kind>(list: &str, end: Id<K>) -> String {
+fn write_cursor(list: &str, end: impl fmt::Display) -> String {
     let end = end.to_string();
     BASE64_URL_SAFE_NO_PAD.encode([&bond(list, &end), end.as_bytes()].concat())
 }
 
-fn read_cursor<K: Kind>(list: &str, cursor: &str) -> Result<Id<K>, ApiError> {
+fn read_cursor<I: FromStr>(list: &str, cursor: &str) -> Result<I, ApiError> {
     let read = || {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (bound, end) = bytes.split_first_chunk()?;
@@ -227,10 +242,10 @@ pub(super) struct ListBody<V> {
 
 impl<V> ListBody<V> {
     /// Shows a listing; the cursor names the list and the last id.
-    pub(super) fn new<T, K: Kind>(
+    pub(super) fn new<T, I: fmt::Display>(
         list: &str,
         listing: &Listing<T>,
-        id: impl Fn(&T) -> Id<K>,
+        id: impl Fn(&T) -> I,
         view: impl Fn(&T) -> V,
     ) -> Json<Self> {
         let end = listing.items.last().filter(|_| listing.has_more);
@@ -245,13 +260,13 @@ pub(super) fn path_id<K: Kind>(text: &str) -> Option<Id<K>> {
 }
 
 /// A required text field as a value of the domain.
-pub(super) fn required_field<T: FromStr<Err: std::fmt::Display>>(fields: &mut Fields, name: &'static str) -> Result<T, ApiError> {
+pub(super) fn required_field<T: FromStr<Err: fmt::Display>>(fields: &mut Fields, name: &'static str) -> Result<T, ApiError> {
     let text = fields.text(name)?.ok_or_else(|| missing(name))?;
     super::body::parse_field(name, &text)
 }
 
 /// An optional text field as a value of the domain.
-pub(super) fn optional_field<T: FromStr<Err: std::fmt::Display>>(
+pub(super) fn optional_field<T: FromStr<Err: fmt::Display>>(
     fields: &mut Fields,
     name: &'static str,
 ) -> Result<Option<T>, ApiError> {

@@ -22,6 +22,8 @@ pub enum Action {
     AdminsCreate,
     AdminsList,
     AdminsRevoke,
+    AuditRead,
+    DecisionsRead,
     KeysCreate,
     KeysDisable,
     KeysEnable,
@@ -44,10 +46,12 @@ pub enum Action {
 
 impl Action {
     /// Every operation that the server asks about.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::AdminsCreate,
         Self::AdminsList,
         Self::AdminsRevoke,
+        Self::AuditRead,
+        Self::DecisionsRead,
         Self::KeysCreate,
         Self::KeysDisable,
         Self::KeysEnable,
@@ -75,6 +79,8 @@ impl Action {
             Self::AdminsCreate => "admins:create",
             Self::AdminsList => "admins:list",
             Self::AdminsRevoke => "admins:revoke",
+            Self::AuditRead => "audit:read",
+            Self::DecisionsRead => "decisions:read",
             Self::KeysCreate => "keys:create",
             Self::KeysDisable => "keys:disable",
             Self::KeysEnable => "keys:enable",
@@ -102,6 +108,8 @@ impl Action {
         matches!(
             self,
             Self::AdminsList
+                | Self::AuditRead
+                | Self::DecisionsRead
                 | Self::KeysList
                 | Self::KeysRead
                 | Self::OrgsList

@@ -53,7 +53,7 @@ pub(super) async fn compare(
 }
 
 /// Every action that is no group.
-fn plain_actions(schema: &Schema) -> Vec<EntityUid> {
+pub(super) fn plain_actions(schema: &Schema) -> Vec<EntityUid> {
     let groups: Vec<&EntityUid> = schema.action_groups().collect();
     schema.actions().filter(|action| !groups.contains(action)).cloned().collect()
 }

@@ -13,17 +13,66 @@ use super::{TelemetryError, export, recent};
 pub struct LogConfig {
     /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,claviger::store=debug`.
     pub level: String,
-    /// Whether each decision is a line.
-    pub decisions: bool,
+    /// Which decisions are lines: `off`, `denies` or `all`.
+    pub decisions: LoggedDecisions,
     /// So many of the last decisions are kept in memory, for `GET /v1/decisions` and `explain`; 0 keeps none.
     pub recent: usize,
     /// And so many bytes of them.
     pub recent_bytes: usize,
 }
 
+/// Which decisions are lines of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoggedDecisions {
+    Off,
+    /// Whatever is no allow.
+    Denies,
+    #[default]
+    All,
+}
+
+impl LoggedDecisions {
+    /// `off`, `denies` or `all`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Denies => "denies",
+            Self::All => "all",
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for LoggedDecisions {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = LoggedDecisions;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`off`, `denies` or `all`")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LoggedDecisions, E> {
+                let all = [LoggedDecisions::Off, LoggedDecisions::Denies, LoggedDecisions::All];
+                let found = all.into_iter().find(|known| known.as_str() == text);
+                found.ok_or_else(|| E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+
+            /// A switch means all or none.
+            fn visit_bool<E>(self, on: bool) -> Result<LoggedDecisions, E> {
+                Ok(if on { LoggedDecisions::All } else { LoggedDecisions::Off })
+            }
+        }
+
+        deserializer.deserialize_any(Word)
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), decisions: true, recent: 10_000, recent_bytes: 16 * 1024 * 1024 }
+        Self { level: "info".to_owned(), decisions: LoggedDecisions::All, recent: 10_000, recent_bytes: 16 * 1024 * 1024 }
     }
 }
 
@@ -51,21 +100,64 @@ impl LogConfig {
 }
 
 /// Section `trace`: where spans are sent.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TraceConfig {
-    /// Base URL of an OTLP/HTTP collector, such as `http://localhost:4318`; `/v1/traces` is appended unless it ends so.
+    /// Base URL of a collector: for OTLP over HTTP such as `http://localhost:4318`, to which `/v1/traces` is appended unless it
+    /// ends so; over gRPC such as `http://localhost:4317`.
     /// Without one the standard `OTEL_EXPORTER_OTLP_*` variables are asked, and without those no span is made.
     pub endpoint: Option<String>,
+    /// How spans are sent. Without it the standard `OTEL_EXPORTER_OTLP_*PROTOCOL` variables are asked.
+    pub protocol: Option<OtlpProtocol>,
     /// Sent with every export; `OTEL_EXPORTER_OTLP_HEADERS` adds to them and wins.
     pub headers: BTreeMap<String, HeaderSecret>,
-    /// So many spans may wait for the collector; those that come on top are dropped and counted.
+    /// So many spans may wait for the collector; those that come on top are dropped and counted. The default holds what two
+    /// cores decide in four seconds.
     pub queue: usize,
+    /// And so many bytes of memory.
+    pub queue_bytes: usize,
+    /// Which part of the allows become spans, 0 to 1. Denials and errors always do.
+    pub allow_ratio: f64,
 }
+
+/// A form of OTLP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+pub enum OtlpProtocol {
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+impl OtlpProtocol {
+    /// As the standard's variables name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::HttpProtobuf, Self::Grpc].into_iter().find(|protocol| protocol.as_str() == name)
+    }
+}
+
+/// The smallest `queue_bytes`.
+pub(super) const LEAST_BYTES: usize = 1024 * 1024;
 
 impl Default for TraceConfig {
     fn default() -> Self {
-        Self { endpoint: None, headers: BTreeMap::new(), queue: 65_536 }
+        Self {
+            endpoint: None,
+            protocol: None,
+            headers: BTreeMap::new(),
+            queue: 262_144,
+            queue_bytes: 256 * 1024 * 1024,
+            allow_ratio: 1.0,
+        }
     }
 }
 
@@ -81,7 +173,12 @@ impl TraceConfig {
                 return Err(TelemetryError::Header(name.clone()));
             }
         }
-        if self.queue < export::PACE.batch { Err(TelemetryError::Queue) } else { Ok(()) }
+        match self {
+            _ if self.queue < export::PACE.batch => Err(TelemetryError::Queue),
+            _ if self.queue_bytes < LEAST_BYTES => Err(TelemetryError::QueueBytes),
+            _ if !(0.0..=1.0).contains(&self.allow_ratio) => Err(TelemetryError::Ratio),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -169,5 +266,13 @@ mod tests {
     #[test]
     fn a_queue_smaller_than_an_export_is_refused() {
         assert!(matches!(TraceConfig { queue: 511, ..TraceConfig::default() }.check(), Err(TelemetryError::Queue)));
+        assert!(matches!(TraceConfig { queue_bytes: 9, ..TraceConfig::default() }.check(), Err(TelemetryError::QueueBytes)));
+    }
+
+    #[test]
+    fn a_ratio_is_a_part_of_the_whole() {
+        for (allow_ratio, fits) in [(0.0, true), (1.0, true), (0.01, true), (-0.1, false), (1.1, false), (f64::NAN, false)] {
+            assert_eq!(TraceConfig { allow_ratio, ..TraceConfig::default() }.check().is_ok(), fits, "{allow_ratio}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use opentelemetry_sdk::{
 
 use super::{
     complaint::Complaint,
-    queue::{Pace, Receiver, Sender},
+    queue::{Load, Pace, Receiver, Sender},
     spans::{Recorded, spans_of},
 };
 use crate::domain::redact::{holds_secret, redact};
@@ -29,7 +29,7 @@ pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis
 /// Exports until the queue ends; runs on its own thread and runtime.
 pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally) {
     let mut complaint = Complaint::default();
-    let lost = || queue.dropped() + tally.failed.load(Ordering::Relaxed);
+    let lost = || queue.dropped() + queue.late() + tally.failed.load(Ordering::Relaxed);
     while let Some(batch) = queue.next_batch().await {
         let spans: Vec<_> = batch.into_iter().flat_map(Piece::into_spans).collect();
         if spans.is_empty() {
@@ -60,6 +60,9 @@ pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporte
 pub(super) struct Tally {
     pub(super) exported: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// What never came to the queue: [`super::sampling`].
+    pub(super) unsampled: AtomicU64,
+    pub(super) limited: AtomicU64,
 }
 
 /// What waits for the collector.
@@ -115,7 +118,8 @@ impl SpanProcessor for Forward {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.offer(1, Piece::Span(Box::new(span)));
+        // Names and attributes of our own, a few hundred bytes.
+        self.0.offer(Load { count: 1, bytes: size_of::<SpanData>() + 512 }, Piece::Span(Box::new(span)));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -12,6 +12,7 @@ use serde::{
 use super::{
     attributes,
     complaint::Complaint,
+    config::LoggedDecisions,
     lines::Lines,
     names,
     queue::{Pace, Receiver},
@@ -24,15 +25,17 @@ use crate::domain::clock::Timestamp;
 pub(super) const PACE: Pace = Pace { batch: 256, patience: Duration::from_millis(100) };
 /// So many lines may wait for a slow reader of the log.
 pub(super) const CAPACITY: usize = 65_536;
+/// And so much memory.
+pub(super) const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes lines until the queue ends; runs on its own thread, because writing may block.
-pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lines) {
+pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lines, logged: LoggedDecisions) {
     let mut complaint = Complaint::default();
     while let Some(batch) = queue.next_batch().await {
-        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded)).collect();
+        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded, logged)).collect();
         if lines.write_lines(&text).is_err() {
             // The log cannot say that it cannot be written: the counter does.
-            queue.lose(batch.iter().map(|recorded| recorded.lines()).sum());
+            queue.lose(batch.iter().map(|recorded| recorded.lines(logged)).sum());
         }
         if let Some(dropped) = complaint.due(queue.dropped()) {
             tracing::warn!(dropped, "decision log lines were dropped: the log is read too slowly");
@@ -44,13 +47,15 @@ pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lin
 }
 
 /// The lines of a record, each ending in a line feed.
-pub(super) fn lines_of(recorded: &Recorded) -> Vec<String> {
+pub(super) fn lines_of(recorded: &Recorded, logged: LoggedDecisions) -> Vec<String> {
     let record = &recorded.record;
     match &record.answer {
+        Answer::One(judgement) if !judgement.is_logged(logged) => Vec::new(),
         Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement)],
         Answer::Batch(items) => items
             .iter()
             .enumerate()
+            .filter(|(_, item)| item.judgement.is_logged(logged))
             .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement))
             .collect(),
     }

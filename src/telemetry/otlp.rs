@@ -2,42 +2,52 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
-    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig,
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    tonic_types::metadata::MetadataMap,
 };
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 
 use super::{
     TelemetryError,
-    config::{TraceConfig, check_endpoint},
+    config::{HeaderSecret, OtlpProtocol, TraceConfig, check_endpoint},
     names,
 };
 use crate::domain::random::Random;
 
 const TRACES_PATH: &str = "/v1/traces";
 
-/// The full URL that spans are posted to; `None` when nobody asked for spans.
-pub(super) fn endpoint(
-    config: &TraceConfig,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<String>, TelemetryError> {
+/// Where spans go, and in which form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The full URL that spans are posted to; for gRPC, the server's.
+    url: String,
+    protocol: OtlpProtocol,
+}
+
+/// Where spans go; `None` when nobody asked for spans.
+pub(super) fn target(config: &TraceConfig, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Target>, TelemetryError> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-    let given = config.endpoint.clone().or_else(|| variable(OTEL_EXPORTER_OTLP_ENDPOINT));
-    let url = match (config.endpoint.is_none(), variable(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)) {
-        (true, Some(whole)) => Some(whole),
-        _ => given.map(|base| with_traces_path(&base)),
-    };
-    let Some(url) = url.filter(|_| !disabled) else { return Ok(None) };
-    check_endpoint(&url)?;
-    let protocol = variable(OTEL_EXPORTER_OTLP_TRACES_PROTOCOL).or_else(|| variable(OTEL_EXPORTER_OTLP_PROTOCOL));
-    match protocol {
-        Some(other) if other != "http/protobuf" => Err(TelemetryError::Protocol(other)),
-        _ => Ok(Some(url)),
+    let whole = variable(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT).filter(|_| config.endpoint.is_none());
+    let base = config.endpoint.clone().or_else(|| variable(OTEL_EXPORTER_OTLP_ENDPOINT));
+    if disabled || (whole.is_none() && base.is_none()) {
+        return Ok(None);
     }
+    let named = variable(OTEL_EXPORTER_OTLP_TRACES_PROTOCOL).or_else(|| variable(OTEL_EXPORTER_OTLP_PROTOCOL));
+    let protocol = match (config.protocol, named) {
+        (Some(protocol), _) => protocol,
+        (None, None) => OtlpProtocol::default(),
+        (None, Some(name)) => OtlpProtocol::from_name(&name).ok_or(TelemetryError::Protocol(name))?,
+    };
+    let base = base.map(|base| if protocol == OtlpProtocol::Grpc { base } else { with_traces_path(&base) });
+    let Some(url) = whole.or(base) else { return Ok(None) };
+    check_endpoint(&url)?;
+    Ok(Some(Target { url, protocol }))
 }
 
 fn with_traces_path(base: &str) -> String {
@@ -45,21 +55,33 @@ fn with_traces_path(base: &str) -> String {
     if base.ends_with(TRACES_PATH) { base.to_owned() } else { format!("{base}{TRACES_PATH}") }
 }
 
-/// The exporter; headers and timeout of the `OTEL_EXPORTER_OTLP_*` variables apply.
-pub(super) fn exporter(url: String, config: &TraceConfig, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
+/// The exporter; headers, timeout, certificates and compression of the `OTEL_EXPORTER_OTLP_*` variables apply. It belongs to the
+/// runtime that it is made in.
+pub(super) fn exporter(target: Target, config: &TraceConfig, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
     // As many attempts as its timeout (10 s) has room for: a collector that is away for seconds costs only what the queue cannot hold.
     let patient = RetryPolicy::recommended().with_max_retries(32).with_max_delay(Duration::from_secs(1));
-    let headers = config.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
-    let mut exporter = SpanExporter::builder()
-        .with_http()
-        .with_endpoint(url)
-        .with_protocol(Protocol::HttpBinary)
-        .with_headers(headers)
-        .with_retry_policy(patient)
-        .build()
-        .map_err(|error| TelemetryError::Exporter(error.to_string()))?;
+    let exporter = match target.protocol {
+        OtlpProtocol::HttpProtobuf => {
+            let headers = config.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+            let builder = SpanExporter::builder().with_http().with_endpoint(target.url).with_protocol(Protocol::HttpBinary);
+            builder.with_headers(headers).with_retry_policy(patient).build()
+        }
+        OtlpProtocol::Grpc => {
+            let builder = SpanExporter::builder().with_tonic().with_endpoint(target.url);
+            builder.with_metadata(MetadataMap::from_headers(headers(config)?)).with_retry_policy(patient).build()
+        }
+    };
+    let mut exporter = exporter.map_err(|error| TelemetryError::Exporter(error.to_string()))?;
     exporter.set_resource(resource);
     Ok(exporter)
+}
+
+fn headers(config: &TraceConfig) -> Result<HeaderMap, TelemetryError> {
+    let header = |(name, value): (&String, &HeaderSecret)| {
+        let name_and_value = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value.0).ok());
+        name_and_value.ok_or_else(|| TelemetryError::Header(name.clone()))
+    };
+    config.headers.iter().map(header).collect()
 }
 
 /// Who sends the spans: this process, this version, and what the `OTEL_*` variables say.
@@ -83,8 +105,11 @@ mod tests {
 
     fn resolve(config: Option<&str>, variables: &[(&str, &str)]) -> Result<Option<String>, TelemetryError> {
         let config = TraceConfig { endpoint: config.map(str::to_owned), ..TraceConfig::default() };
-        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        endpoint(&config, find)
+        Ok(find(&config, variables)?.map(|target| target.url))
+    }
+
+    fn find(config: &TraceConfig, variables: &[(&str, &str)]) -> Result<Option<Target>, TelemetryError> {
+        target(config, |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -112,11 +137,25 @@ mod tests {
 
     #[test]
     fn a_protocol_that_is_not_spoken_is_an_error_and_no_silence() {
-        let config = Some("http://a:1");
-        assert!(resolve(config, &[(OTEL_EXPORTER_OTLP_PROTOCOL, "http/protobuf")]).unwrap().is_some());
-        let refused = resolve(config, &[(OTEL_EXPORTER_OTLP_PROTOCOL, "grpc")]);
-        assert!(matches!(refused, Err(TelemetryError::Protocol(name)) if name == "grpc"));
-        assert_eq!(resolve(None, &[(OTEL_EXPORTER_OTLP_PROTOCOL, "grpc")]).unwrap(), None);
+        let refused = resolve(Some("http://a:1"), &[(OTEL_EXPORTER_OTLP_PROTOCOL, "http/json")]);
+        assert!(matches!(refused, Err(TelemetryError::Protocol(name)) if name == "http/json"));
+        assert_eq!(resolve(None, &[(OTEL_EXPORTER_OTLP_PROTOCOL, "http/json")]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_config_chooses_the_protocol_then_the_variable_for_traces_then_that_for_all() {
+        let (all, traces) = (OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL);
+        for (protocol, variables, url) in [
+            (None, vec![], "http://a:1/v1/traces"),
+            (None, vec![(all, "grpc")], "http://a:1"),
+            (None, vec![(all, "grpc"), (traces, "http/protobuf")], "http://a:1/v1/traces"),
+            (None, vec![(all, "http/protobuf"), (traces, "grpc")], "http://a:1"),
+            (Some(OtlpProtocol::HttpProtobuf), vec![(traces, "grpc")], "http://a:1/v1/traces"),
+            (Some(OtlpProtocol::Grpc), vec![(traces, "http/json")], "http://a:1"),
+        ] {
+            let config = TraceConfig { endpoint: Some("http://a:1".to_owned()), protocol, ..TraceConfig::default() };
+            assert_eq!(find(&config, &variables).unwrap().unwrap().url, url, "{protocol:?} {variables:?}");
+        }
     }
 
     #[test]

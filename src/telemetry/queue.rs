@@ -21,15 +21,24 @@ pub(super) struct Pace {
     pub(super) patience: Duration,
 }
 
-/// A queue that holds at most `capacity` (the sum of what its items weigh).
-pub(super) fn bounded<T>(capacity: usize, pace: Pace) -> (Sender<T>, Receiver<T>) {
+/// What items weigh: how many spans or lines they are, and the memory that they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+/// A queue that holds at most so much.
+pub(super) fn bounded<T>(capacity: Load, pace: Pace) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = mpsc::channel();
     let (deadline, closing) = watch::channel(None);
     let gauge = Arc::new(Gauge {
         capacity,
         pace,
         waiting: AtomicUsize::new(0),
+        bytes: AtomicUsize::new(0),
         dropped: AtomicU64::new(0),
+        late: AtomicU64::new(0),
         closed: AtomicBool::new(false),
         wake: Notify::new(),
         deadline,
@@ -39,11 +48,15 @@ pub(super) fn bounded<T>(capacity: usize, pace: Pace) -> (Sender<T>, Receiver<T>
 
 #[derive(Debug)]
 struct Gauge {
-    capacity: usize,
+    capacity: Load,
     pace: Pace,
-    /// Weight of what was offered and not taken yet.
+    /// Spans or lines that were offered and not taken yet.
     waiting: AtomicUsize,
+    /// The memory that they hold.
+    bytes: AtomicUsize,
     dropped: AtomicU64,
+    /// What came after the end.
+    late: AtomicU64,
     closed: AtomicBool,
     /// Told when the first item arrives and when a batch is full, so that a busy sender makes no system call per item.
     wake: Notify,
@@ -53,7 +66,7 @@ struct Gauge {
 /// The requests' end.
 #[derive(Debug)]
 pub(super) struct Sender<T> {
-    channel: mpsc::Sender<(usize, T)>,
+    channel: mpsc::Sender<(Load, T)>,
     gauge: Arc<Gauge>,
 }
 
@@ -64,15 +77,17 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Puts an item into the queue; one that does not fit, or comes after the end, is dropped and its weight counted.
-    pub(super) fn offer(&self, weight: usize, item: T) {
+    /// Puts an item into the queue; one that does not fit, or comes after the end, is dropped and counted.
+    pub(super) fn offer(&self, load: Load, item: T) {
         let gauge = &*self.gauge;
-        let before = gauge.waiting.fetch_add(weight, Ordering::SeqCst);
-        let after = before.saturating_add(weight);
-        let fits = after <= gauge.capacity && !gauge.closed.load(Ordering::SeqCst);
-        if !fits || self.channel.send((weight, item)).is_err() {
-            gauge.waiting.fetch_sub(weight, Ordering::SeqCst);
-            gauge.lose(weight);
+        let before = gauge.waiting.fetch_add(load.count, Ordering::SeqCst);
+        let after = before.saturating_add(load.count);
+        let bytes = gauge.bytes.fetch_add(load.bytes, Ordering::SeqCst).saturating_add(load.bytes);
+        let is_late = gauge.closed.load(Ordering::SeqCst);
+        let fits = after <= gauge.capacity.count && bytes <= gauge.capacity.bytes;
+        if is_late || !fits || self.channel.send((load, item)).is_err() {
+            gauge.give_back(load);
+            (if is_late { &gauge.late } else { &gauge.dropped }).fetch_add(load.count as u64, Ordering::Relaxed);
             return;
         }
         if before == 0 || (before < gauge.pace.batch && after >= gauge.pace.batch) {
@@ -80,9 +95,14 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Weight of everything dropped so far.
+    /// Spans or lines that did not fit, or were given up at the end.
     pub(super) fn dropped(&self) -> u64 {
         self.gauge.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Those that came after the end.
+    pub(super) fn late(&self) -> u64 {
+        self.gauge.late.load(Ordering::Relaxed)
     }
 
     /// Ends the queue: nothing more is accepted, what waits may be taken until `deadline`.
@@ -98,6 +118,11 @@ impl<T> Sender<T> {
 }
 
 impl Gauge {
+    fn give_back(&self, load: Load) {
+        self.waiting.fetch_sub(load.count, Ordering::SeqCst);
+        self.bytes.fetch_sub(load.bytes, Ordering::SeqCst);
+    }
+
     fn lose(&self, weight: usize) {
         self.dropped.fetch_add(u64::try_from(weight).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -106,7 +131,7 @@ impl Gauge {
 /// The thread's end.
 #[derive(Debug)]
 pub(super) struct Receiver<T> {
-    channel: mpsc::Receiver<(usize, T)>,
+    channel: mpsc::Receiver<(Load, T)>,
     gauge: Arc<Gauge>,
     closing: watch::Receiver<Option<Instant>>,
 }
@@ -132,13 +157,13 @@ impl<T> Receiver<T> {
     /// Takes what waits, up to about `batch` by weight, without waiting for more.
     fn take(&self, batch: usize) -> Vec<T> {
         let mut items = Vec::new();
-        let mut taken = 0;
-        while taken < batch {
-            let Ok((weight, item)) = self.channel.try_recv() else { break };
-            taken += weight;
+        let mut taken = Load { count: 0, bytes: 0 };
+        while taken.count < batch {
+            let Ok((load, item)) = self.channel.try_recv() else { break };
+            taken = Load { count: taken.count + load.count, bytes: taken.bytes + load.bytes };
             items.push(item);
         }
-        self.gauge.waiting.fetch_sub(taken, Ordering::SeqCst);
+        self.gauge.give_back(taken);
         items
     }
 
@@ -158,14 +183,20 @@ impl<T> Receiver<T> {
 
     /// Gives up what still waits; it counts as dropped.
     pub(super) fn abandon(&self) {
-        while let Ok((weight, _)) = self.channel.try_recv() {
-            self.gauge.lose(weight);
+        while let Ok((load, _)) = self.channel.try_recv() {
+            self.gauge.give_back(load);
+            self.gauge.lose(load.count);
         }
     }
 
-    /// Weight of everything dropped so far.
+    /// As [`Sender::dropped`].
     pub(super) fn dropped(&self) -> u64 {
         self.gauge.dropped.load(Ordering::Relaxed)
+    }
+
+    /// As [`Sender::late`].
+    pub(super) fn late(&self) -> u64 {
+        self.gauge.late.load(Ordering::Relaxed)
     }
 }
 
@@ -176,51 +207,67 @@ mod tests {
     /// Patience that no test waits for.
     const PACE: Pace = Pace { batch: 4, patience: Duration::from_hours(1) };
 
+    /// Things that hold ten bytes each, in a queue whose memory is never what is short.
+    fn of(count: usize) -> Load {
+        Load { count, bytes: 10 * count }
+    }
+
     fn later() -> Instant {
         Instant::now() + Duration::from_hours(1)
     }
 
     #[tokio::test]
     async fn a_full_batch_does_not_wait_for_the_clock() {
-        let (sender, receiver) = bounded(100, PACE);
-        (0..8).for_each(|n| sender.offer(1, n));
+        let (sender, receiver) = bounded(of(100), PACE);
+        (0..8).for_each(|n| sender.offer(of(1), n));
         assert_eq!(receiver.next_batch().await, Some(vec![0, 1, 2, 3]));
         assert_eq!(receiver.next_batch().await, Some(vec![4, 5, 6, 7]));
     }
 
     #[tokio::test]
     async fn less_than_a_batch_waits_for_no_company() {
-        let (sender, receiver) = bounded(100, Pace { patience: Duration::from_millis(1), ..PACE });
-        sender.offer(1, 'a');
+        let (sender, receiver) = bounded(of(100), Pace { patience: Duration::from_millis(1), ..PACE });
+        sender.offer(of(1), 'a');
         assert_eq!(receiver.next_batch().await, Some(vec!['a']));
     }
 
     #[tokio::test]
     async fn what_does_not_fit_is_dropped_and_counted() {
-        let (sender, receiver) = bounded(5, PACE);
-        sender.offer(3, 'a');
-        sender.offer(3, 'b');
-        sender.offer(2, 'c');
+        let (sender, receiver) = bounded(of(5), PACE);
+        sender.offer(of(3), 'a');
+        sender.offer(of(3), 'b');
+        sender.offer(of(2), 'c');
         assert_eq!(sender.dropped(), 3);
         assert_eq!(receiver.next_batch().await, Some(vec!['a', 'c']));
-        sender.offer(5, 'd');
+        sender.offer(of(5), 'd');
         assert_eq!((receiver.next_batch().await, receiver.dropped()), (Some(vec!['d']), 3));
     }
 
     #[tokio::test]
+    async fn memory_is_bounded_however_few_things_hold_it() {
+        let (sender, receiver) = bounded(Load { count: 100, bytes: 50 }, PACE);
+        sender.offer(Load { count: 1, bytes: 40 }, 'a');
+        sender.offer(Load { count: 1, bytes: 40 }, 'b');
+        sender.offer(Load { count: 3, bytes: 10 }, 'c');
+        assert_eq!((receiver.next_batch().await, sender.dropped()), (Some(vec!['a', 'c']), 1));
+        sender.offer(Load { count: 4, bytes: 50 }, 'd');
+        assert_eq!((receiver.next_batch().await, sender.dropped()), (Some(vec!['d']), 1));
+    }
+
+    #[tokio::test]
     async fn a_closed_queue_gives_out_what_it_holds_and_takes_no_more() {
-        let (sender, receiver) = bounded(100, PACE);
-        sender.offer(1, 'a');
+        let (sender, receiver) = bounded(of(100), PACE);
+        sender.offer(of(1), 'a');
         sender.close(later());
-        sender.offer(1, 'b');
+        sender.offer(of(1), 'b');
         assert_eq!((receiver.next_batch().await, receiver.next_batch().await), (Some(vec!['a']), None));
-        assert_eq!(sender.dropped(), 1);
+        assert_eq!((sender.dropped(), sender.late()), (0, 1));
     }
 
     #[tokio::test]
     async fn what_is_given_up_after_the_deadline_is_counted() {
-        let (sender, receiver) = bounded(100, PACE);
-        sender.offer(3, 'a');
+        let (sender, receiver) = bounded(of(100), PACE);
+        sender.offer(of(3), 'a');
         sender.close(Instant::now());
         sender.close(later());
         receiver.expired().await;
@@ -230,11 +277,11 @@ mod tests {
 
     #[test]
     fn many_senders_lose_nothing_that_is_not_counted() {
-        let (sender, receiver) = bounded(1_000, PACE);
+        let (sender, receiver) = bounded(of(1_000), PACE);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 let sender = sender.clone();
-                scope.spawn(move || (0..10_000).for_each(|n| sender.offer(1, n)));
+                scope.spawn(move || (0..10_000).for_each(|n| sender.offer(of(1), n)));
             }
         });
         sender.close(later());

@@ -8,9 +8,12 @@ mod follow;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use opentelemetry::trace::TraceId;
@@ -20,7 +23,7 @@ pub use self::{
     follow::{Follower, Step},
 };
 use super::{
-    record::{Answer, DecisionRecord, Item, Judgement, Outcome},
+    record::{Answer, DecisionRecord, Item, Judgement},
     spans::Recorded,
 };
 use crate::domain::id::DecisionId;
@@ -92,12 +95,12 @@ impl Recent {
         match &record.answer {
             Answer::One(judgement) => {
                 let place = ring.next.fetch_add(1, Ordering::AcqRel);
-                ring.put(place, judgement, size_of::<Recorded>() + record.request_id.size(), recorded, 0);
+                ring.put(place, judgement, size_of::<Recorded>() + record.request_id.len(), recorded, 0);
             }
             Answer::Batch(items) => {
                 let first = ring.next.fetch_add(items.len() as u64, Ordering::AcqRel);
                 // Each carries its part of what they share: the bytes leave with the last of them.
-                let shared = (size_of::<Recorded>() + record.request_id.size()).div_ceil(items.len().max(1));
+                let shared = (size_of::<Recorded>() + record.request_id.len()).div_ceil(items.len().max(1));
                 for ((index, item), place) in items.iter().enumerate().zip(first..) {
                     ring.put(place, &item.judgement, shared + size_of::<Item>(), recorded, index);
                 }
@@ -144,7 +147,7 @@ impl Ring {
     }
 
     fn put(&self, place: u64, judgement: &Judgement, bytes: usize, recorded: &Arc<Recorded>, index: usize) {
-        let bytes = bytes + size_of::<Slot>() + size_of_judgement(judgement);
+        let bytes = bytes + size_of::<Slot>() + judgement.bytes();
         let kept = Kept { recorded: Arc::clone(recorded), index };
         let new = Slot { place, id: judgement.decision_id, bytes, kept };
         let Some(mut slot) = self.slot(place) else { return };
@@ -202,16 +205,6 @@ impl Ring {
     }
 }
 
-/// The memory that a judgement refers to.
-fn size_of_judgement(judgement: &Judgement) -> usize {
-    let resource = judgement.resource.as_ref().map_or(0, |(kind, id)| kind.size() + id.size());
-    let decision = match &judgement.outcome {
-        Outcome::Decided(decision) => size_of_val(&**decision) + size_of_val(&*decision.policies),
-        Outcome::Refused(_) | Outcome::Rejected(_) => 0,
-    };
-    judgement.action.as_ref().map_or(0, super::record::CallerText::size) + resource + decision
-}
-
 impl Kept {
     /// The call.
     #[must_use]
@@ -226,6 +219,15 @@ impl Kept {
             Answer::One(judgement) => judgement,
             #[expect(clippy::indexing_slicing, reason = "`Recent::keep` counted the very items of this batch")]
             Answer::Batch(items) => &items[self.index].judgement,
+        }
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &self.recorded.record.answer {
+            Answer::One(_) => self.recorded.record.elapsed,
+            Answer::Batch(items) => items.get(self.index).map(|item| item.elapsed).unwrap_or_default(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::parent::TraceParent;
+use super::{config::LoggedDecisions, parent::TraceParent};
 use crate::domain::{
     clock::Timestamp,
     decision::{Decision, Verdict},
@@ -120,6 +120,27 @@ pub enum Outcome {
     Rejected(&'static str),
 }
 
+impl Judgement {
+    pub(super) fn is_logged(&self, logged: LoggedDecisions) -> bool {
+        match logged {
+            LoggedDecisions::Off => false,
+            LoggedDecisions::Denies => self.outcome.effect() == "deny",
+            LoggedDecisions::All => true,
+        }
+    }
+
+    /// The memory that it refers to, about.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |text: &CallerText| text.len();
+        let resource = self.resource.as_ref().map_or(0, |(kind, id)| text(kind) + text(id));
+        let decision = match &self.outcome {
+            Outcome::Decided(decision) => size_of_val(&**decision) + size_of_val(&*decision.policies),
+            Outcome::Refused(_) | Outcome::Rejected(_) => 0,
+        };
+        self.action.as_ref().map_or(0, text) + resource + decision
+    }
+}
+
 impl Outcome {
     /// `allow` or `deny`.
     #[must_use]
@@ -181,6 +202,11 @@ pub struct CallerText {
 }
 
 impl CallerText {
+    /// Bytes of it.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// The text without anything shaped like a secret.
     #[must_use]
     pub fn clean(&self) -> Cow<'_, str> {
@@ -191,11 +217,6 @@ impl CallerText {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.is_cut && matches!(self.clean(), Cow::Borrowed(_))
-    }
-
-    /// Bytes that are kept.
-    pub(super) const fn size(&self) -> usize {
-        self.text.len()
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use opentelemetry::trace::TraceId;
 use tokio::time::Instant;
 
 use super::{
+    config::LoggedDecisions,
     export::{Piece, Tally},
-    queue::Sender,
+    queue::{Load, Sender},
     recent::Recent,
     record::DecisionRecord,
+    sampling::{Fate, Sampling},
     spans::Recorded,
 };
 use crate::domain::random::Random;
@@ -21,9 +24,11 @@ pub struct Recorder(Option<Arc<Channels>>);
 pub(super) struct Channels {
     pub(super) spans: Option<Sender<Piece>>,
     pub(super) lines: Option<Sender<Arc<Recorded>>>,
+    pub(super) logged: LoggedDecisions,
     pub(super) recent: Option<Recent>,
     pub(super) tally: Arc<Tally>,
     pub(super) random: Random,
+    pub(super) sampling: Sampling,
 }
 
 /// What became of spans and lines since the start.
@@ -33,8 +38,14 @@ pub struct Counts {
     pub spans_exported: u64,
     /// Spans that it did not take.
     pub spans_failed: u64,
-    /// Spans for which the queue had no room.
+    /// Spans for which the queue had no room, or that still waited when the time to flush was over.
     pub spans_dropped: u64,
+    /// Spans of decisions made after telemetry ended.
+    pub spans_late: u64,
+    /// Spans of allows that `trace.allow_ratio` leaves out.
+    pub spans_unsampled: u64,
+    /// Spans of refused credentials beyond a hundred a second.
+    pub spans_limited: u64,
     /// Decision log lines that were not written.
     pub lines_dropped: u64,
 }
@@ -71,12 +82,21 @@ impl Recorder {
         if let Some(recent) = &channels.recent {
             recent.keep(&recorded);
         }
+        let bytes = recorded.bytes();
         if let Some(lines) = &channels.lines {
-            lines.offer(recorded.lines(), Arc::clone(&recorded));
+            let count = recorded.lines(channels.logged);
+            if count > 0 {
+                lines.offer(Load { count, bytes }, Arc::clone(&recorded));
+            }
         }
-        if let Some(spans) = &channels.spans {
-            spans.offer(recorded.spans(), Piece::Record(recorded));
-        }
+        let Some(spans) = &channels.spans else { return };
+        let count = recorded.spans();
+        let left_out = match channels.sampling.fate(&recorded.record, recorded.trace_id().unwrap_or(TraceId::INVALID)) {
+            Fate::Kept => return spans.offer(Load { count, bytes }, Piece::Record(recorded)),
+            Fate::Unsampled => &channels.tally.unsampled,
+            Fate::Limited => &channels.tally.limited,
+        };
+        left_out.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// What became of everything recorded so far.
@@ -87,7 +107,10 @@ impl Recorder {
             spans_exported: channels.tally.exported.load(Ordering::Relaxed),
             spans_failed: channels.tally.failed.load(Ordering::Relaxed),
             spans_dropped: channels.spans.as_ref().map_or(0, Sender::dropped),
-            lines_dropped: channels.lines.as_ref().map_or(0, Sender::dropped),
+            spans_late: channels.spans.as_ref().map_or(0, Sender::late),
+            spans_unsampled: channels.tally.unsampled.load(Ordering::Relaxed),
+            spans_limited: channels.tally.limited.load(Ordering::Relaxed),
+            lines_dropped: channels.lines.as_ref().map_or(0, |lines| lines.dropped() + lines.late()),
         }
     }
 

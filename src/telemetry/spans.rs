@@ -9,10 +9,12 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{
-    attributes, names,
+    attributes,
+    config::LoggedDecisions,
+    names,
     record::{Answer, DecisionRecord, Judgement},
 };
-use crate::domain::random::Random;
+use crate::domain::{permission::Permission, random::Random};
 
 /// A record on its way, with the ids that its span and its log line share.
 #[derive(Debug)]
@@ -58,11 +60,22 @@ impl Recorded {
         }
     }
 
-    /// Number of its log lines: one per decision.
-    pub(super) fn lines(&self) -> usize {
+    /// The memory that it holds while it waits, about.
+    pub(super) fn bytes(&self) -> usize {
+        let record = &self.record;
+        let permissions = record.key.as_ref().map_or(0, |key| key.permissions.len() * size_of::<Permission>());
+        let judgements = match &record.answer {
+            Answer::One(judgement) => judgement.bytes(),
+            Answer::Batch(items) => items.iter().map(|item| size_of_val(item) + item.judgement.bytes()).sum(),
+        };
+        size_of::<Self>() + record.request_id.len() + permissions + judgements
+    }
+
+    /// Number of its log lines: one for each decision that is logged.
+    pub(super) fn lines(&self, logged: LoggedDecisions) -> usize {
         match &self.record.answer {
-            Answer::One(_) => 1,
-            Answer::Batch(items) => items.len(),
+            Answer::One(judgement) => usize::from(judgement.is_logged(logged)),
+            Answer::Batch(items) => items.iter().filter(|item| item.judgement.is_logged(logged)).count(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admins;
 mod api;
+mod audit;
 mod backup;
 mod check;
 mod config;

@@ -6,11 +6,11 @@ mod cli;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod process;
-#[cfg(test)]
-mod readme;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]

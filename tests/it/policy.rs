@@ -13,6 +13,8 @@ mod mutants;
 mod prove;
 mod recorded;
 mod reports;
+#[cfg(feature = "prove")]
+mod script;
 mod suites;
 
 use std::{fs, path::Path};

@@ -2,6 +2,7 @@
 
 mod admins;
 mod arrival;
+mod audit;
 mod authorize;
 mod credentials;
 mod docs;

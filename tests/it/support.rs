@@ -10,4 +10,5 @@ pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod relay;
+pub(crate) mod rotel;
 pub(crate) mod wire;

@@ -21,8 +21,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, Outcome, Telemetry, TelemetryError,
-        TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Telemetry,
+        TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -137,7 +137,7 @@ fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), Te
 }
 
 fn without_decision_lines() -> LogConfig {
-    LogConfig { decisions: false, ..LogConfig::default() }
+    LogConfig { decisions: LoggedDecisions::Off, ..LogConfig::default() }
 }
 
 fn to(endpoint: impl Into<String>) -> TraceConfig {

@@ -109,7 +109,8 @@ pub(in crate::cli) fn unknown_permissions<'a>(unknown: impl IntoIterator<Item = 
     Failure::usage(format!("the schema has no permission or preset {}; it has {}", wrong.join(", "), valid.join(", ")))
 }
 
-fn suggestion(valid: &[&str], name: &str) -> String {
+/// ` (did you mean …?)`, when most of a name was right.
+pub(in crate::cli) fn suggestion(valid: &[&str], name: &str) -> String {
     let close = valid.iter().map(|known| (strsim::osa_distance(known, name), known)).min();
     let close = close.filter(|(distance, known)| distance * 3 <= known.len());
     close.map(|(_, known)| format!(" (did you mean `{known}`?)")).unwrap_or_default()

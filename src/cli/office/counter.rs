@@ -15,7 +15,7 @@ use crate::cli::{
 /// A server, and the token that it is shown.
 #[derive(Debug)]
 pub(super) struct Counter {
-    server: Server,
+    pub(super) server: Server,
     bearer: HeaderValue,
 }
 
@@ -38,12 +38,13 @@ impl Counter {
         view.cloned().map(Some).ok_or_else(|| self.server.refusal(&reply))
     }
 
-    pub(super) async fn page(&self, list: List, cursor: Option<&str>) -> Result<Sheet, Failure> {
+    pub(super) async fn page(&self, list: List<'_>, cursor: Option<&str>) -> Result<Sheet, Failure> {
         let mut path = match list {
             List::Orgs => "/v1/orgs?limit=200".to_owned(),
             List::Keys(org) => format!("/v1/orgs/{org}/keys?limit=200"),
             List::Admins => "/v1/admins?limit=200".to_owned(),
             List::Replicas => "/v1/replicas".to_owned(),
+            List::Audit(filter) => format!("/v1/audit?limit=200&{filter}"),
         };
         if let Some(cursor) = cursor {
             path.push_str("&cursor=");
@@ -53,7 +54,7 @@ impl Counter {
         read_sheet(&reply, cursor).ok_or_else(|| self.server.refusal(&reply))
     }
 
-    async fn read(&self, path: &str) -> Result<Reply, Failure> {
+    pub(super) async fn read(&self, path: &str) -> Result<Reply, Failure> {
         self.server.send(Method::GET, path, self.bearer.clone(), None::<&Value>).await
     }
 

@@ -1,20 +1,15 @@
 //! The database itself.
 
+use std::{fmt::Display, str::FromStr};
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Change, Done, List, Sheet, Thing};
 use crate::{
     cli::{desk::Desk, failure::Failure},
-    domain::{
-        admin::Admin,
-        id::{Id, Kind},
-        key::Key,
-        name::Slug,
-        org::Org,
-        secret::Plane,
-    },
-    http::{AdminView, KeyView, OrgView, ReplicaView},
+    domain::{admin::Admin, key::Key, name::Slug, org::Org, secret::Plane},
+    http::{AdminView, AuditView, KeyView, OrgView, ReplicaView},
     store::{Listing, Page, StoreError, Written},
 };
 
@@ -36,7 +31,7 @@ impl Desk {
         self.store.find_org_by_slug(slug).await?.map(|org| view(&OrgView::new(&org))).transpose()
     }
 
-    pub(super) async fn page(&self, list: List, after: Option<&str>) -> Result<Sheet, Failure> {
+    pub(super) async fn page(&self, list: List<'_>, after: Option<&str>) -> Result<Sheet, Failure> {
         let now = self.clock.now();
         match list {
             List::Orgs => Sheet::new(&self.store.list_orgs(page(after)?).await?, |org| org.id, OrgView::new),
@@ -51,6 +46,10 @@ impl Desk {
                 let listed = self.store.list_replicas().await?;
                 let views = listed.replicas.iter().map(|replica| view(&ReplicaView::new(replica, listed.revision)));
                 Ok(Sheet { views: views.collect::<Result<_, _>>()?, next: None })
+            }
+            List::Audit(filter) => {
+                let listing = self.store.list_audit(page(after)?, filter).await?;
+                Sheet::new(&listing, |entry| entry.record.revision, AuditView::new)
             }
             List::Admins => Sheet::new(&self.store.list_admins(page(after)?).await?, |admin| admin.id, AdminView::new),
         }
@@ -98,14 +97,14 @@ fn admin(written: &Written<Admin>) -> Result<Done, Failure> {
     Done::new("admin", &AdminView::new(&written.value), written.revision)
 }
 
-fn page<K: Kind>(after: Option<&str>) -> Result<Page<Id<K>>, Failure> {
+fn page<I: FromStr<Err: Display>>(after: Option<&str>) -> Result<Page<I>, Failure> {
     Ok(Page { limit: 200, after: after.map(str::parse).transpose().map_err(Failure::failed)? })
 }
 
 impl Sheet {
-    fn new<T, K: Kind, V: Serialize>(
+    fn new<T, I: Display, V: Serialize>(
         listing: &Listing<T>,
-        id: impl Fn(&T) -> Id<K>,
+        id: impl Fn(&T) -> I,
         show: impl Fn(&T) -> V,
     ) -> Result<Self, Failure> {
         let views = listing.items.iter().map(|item| view(&show(item))).collect::<Result<_, _>>()?;

@@ -119,7 +119,7 @@ fn permissions(args: &ExplainArgs, engine: &Engine) -> Result<Permissions, Failu
 }
 
 fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<()> {
-    let decision = streams.out.verdict(view.decision == "allow", view.decision);
+    let decision = streams.out.verdict(view.decision == "allow", &view.decision);
     match (&view.code, &view.message) {
         (Some(code), Some(message)) => writeln!(streams.out, "{decision}: {code}: {message}")?,
         _ => writeln!(streams.out, "{decision}: by {}", view.policies.join(", "))?,

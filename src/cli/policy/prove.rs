@@ -1,5 +1,6 @@
 //! `claviger policy prove`: what holds for every possible request.
 
+mod allowance;
 mod cases;
 mod report;
 mod sarif;
@@ -14,7 +15,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use self::report::Report;
+use self::{allowance::Allowance, report::Report};
 use super::{
     DirArgs, Format,
     finding::{self, Finding, Refusal},
@@ -37,6 +38,7 @@ Besides, no policy may err for any request, and none may be dead.
 Examples:
   claviger policy prove
   claviger policy prove --against origin/main      what each action allows now: same, narrower or WIDER
+  claviger policy prove --against origin/main --allow-wider exports:create
   claviger policy prove --write-tests policies/tests/found
 
 The solver is cvc5: the program that $CVC5 names, the libraries in $CVC5_LIB_DIR, those that
@@ -52,6 +54,9 @@ pub(super) struct ProveArgs {
     /// Compare with a policies directory, the directory above it, or a git revision
     #[arg(long, value_name = "DIR|REV")]
     against: Option<String>,
+    /// An action that is meant to allow more than before, such as a new one; may be repeated
+    #[arg(long, value_name = "ACTION", requires = "against")]
+    allow_wider: Vec<String>,
     /// Milliseconds that the solver may think about one question
     #[arg(long, value_name = "MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     timeout_ms: u64,
@@ -82,6 +87,7 @@ struct Loaded {
     engine: Engine,
     invariants: Invariants,
     baseline: Option<Engine>,
+    allowance: Allowance,
 }
 
 pub(super) fn run(args: &ProveArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
@@ -109,7 +115,7 @@ pub(super) fn run(args: &ProveArgs, streams: &mut Streams<'_>) -> io::Result<Exi
     let subject = Subject { engine: &loaded.engine, invariants: &loaded.invariants, baseline: loaded.baseline.as_ref() };
     let limit = Duration::from_millis(args.timeout_ms);
     let options = Options { solver, program: std::env::current_exe()?, limit };
-    let mut report = Report::new(subject, args.against.as_deref(), args.format);
+    let mut report = Report::new(subject, args.against.as_deref(), &loaded.allowance, args.format);
     if let Err(error) = work::prove(subject, options, args.dump_smt.as_deref(), &mut report, streams) {
         // The reader of the report is gone, or a script cannot be written: what is missing was not proved.
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -152,5 +158,6 @@ fn load(args: &ProveArgs) -> Result<Loaded, Refusal> {
         }
         None => None,
     };
-    Ok(Loaded { engine, invariants, baseline })
+    let allowance = Allowance::read(&args.allow_wider, &engine)?;
+    Ok(Loaded { engine, invariants, baseline, allowance })
 }

@@ -3,7 +3,7 @@ use std::{thread, time::SystemTime};
 use super::*;
 use crate::{
     domain::{clock::Timestamp, key::Refusal, random::Random},
-    telemetry::EntryPoint,
+    telemetry::{EntryPoint, Outcome},
 };
 
 const ROOMY: usize = 16 * 1024 * 1024;

@@ -24,7 +24,7 @@ fn an_unknown_setting_is_refused_with_the_nearest_name_and_where_it_stands() {
         ("[databse]\nurl = \"sqlite:a.db\"", &["`databse` is no setting; did you mean `database`?", "claviger.toml"][..]),
         ("[http]\nlissten = \"127.0.0.1:1\"", &["`http.lissten` is no setting; did you mean `http.listen`?"]),
         ("[keys]\nquux = 1", &["`keys.quux` is no setting:"]),
-        ("[log]\ndecisions = \"often\"", &["`log.decisions` must be a boolean"]),
+        ("[log]\ndecisions = \"often\"", &["`log.decisions` must be `off`, `denies` or `all`"]),
         ("[http]\nlisten = 80", &["`http.listen` must be a string"]),
         ("[trace]\nqueue = 1", &["`trace.queue` must be at least"]),
         ("[database]\nurl = \"mysql://root:hunter22@db/a\"", &["neither `sqlite:` nor `postgres://`"]),
@@ -51,7 +51,7 @@ fn an_unknown_variable_is_refused_like_an_unknown_key() {
     for (name, value, words) in [
         ("CLAVIGER_DATABASE__ULR", "x", "`database.ulr` is no setting; did you mean `database.url`?: from the environment"),
         ("CLAVIGER_LOGG__LEVEL", "info", "`logg` is no setting; did you mean `log`?"),
-        ("CLAVIGER_LOG__DECISIONS", "often", "`log.decisions` must be a boolean"),
+        ("CLAVIGER_LOG__DECISIONS", "often", "`log.decisions` must be `off`, `denies` or `all`"),
         ("CLAVIGER_TRACE__QUEUE", "many", "`trace.queue` must be"),
     ] {
         shell.configured(&["config", "check"], &[(name, value)]).refused(1, words);

@@ -105,12 +105,13 @@ async fn the_same_database_reads_the_same_both_ways_however_long_its_lists_are()
     }
     let (key, _) = shell.key("org-202", "jobs:read");
     shell.run(&["key", "rotate", &key]).expect(0);
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["org", "list"],
         &["org", "get", "org-202"],
         &["key", "list", "--org", "org-202"],
         &["key", "get", &key],
         &["admin", "list"],
+        &["audit", "list"],
     ];
     for arguments in commands {
         for output in ["table", "json", "id"] {

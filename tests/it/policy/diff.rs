@@ -212,3 +212,16 @@ fn what_only_a_tripwire_still_stops_is_wider() {
         assert_ne!(counts(&repository.diff_json("HEAD", "policies", &[]))[0], 0);
     }
 }
+
+#[test]
+fn what_a_new_permission_changes_is_told_without_what_both_deny() {
+    let repository = Repository::committed();
+    let schema = repository.read("schema/authz.cedarschema");
+    let more = "\naction \"exports:create\" appliesTo { principal: [ApiKey], resource: [Org] };\n";
+    repository.write("schema/authz.cedarschema", schema + more);
+    let ran = repository.diff("HEAD", "policies", &[]);
+    assert!(ran.out.contains("\ndeny → allow: ") && !ran.out.contains("same decision, other reason: "), "{ran}");
+    assert!(ran.out.contains("\ndenied by both, of actions that only one of them has: "), "{ran}");
+    let document = repository.diff_json("HEAD", "policies", &[]);
+    assert_ne!(counts(&document)[2], 0, "the document has them");
+}

@@ -1,6 +1,7 @@
 //! `claviger policy prove`: the program itself, with the solver that `scripts/get-cvc5` puts where it is looked for.
 
 mod against;
+mod allowance;
 mod broken;
 mod invariants;
 mod report;

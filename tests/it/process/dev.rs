@@ -155,3 +155,16 @@ fn dev_says_in_one_sentence_that_the_data_directory_is_a_file() {
     let output = run(command(directory.path(), &["dev", "--listen", "127.0.0.1:0", "--data-dir", "data"]));
     assert_refused(&output, 1, "the data directory `data`");
 }
+
+#[test]
+fn what_dev_keeps_is_not_committed_with_the_policies_beside_it() {
+    let directory = TempDir::new().unwrap();
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").current_dir(directory.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git(&["init", "-q"]);
+    let _program = start(directory.path(), &[]);
+    assert_eq!(git(&["status", "--porcelain"]), "");
+}

@@ -1,6 +1,9 @@
 //! Spans of a running server, seen from a collector that speaks OTLP over HTTP.
 
-use std::{any::Any, time::Duration};
+use std::{
+    any::Any,
+    time::{Duration, Instant},
+};
 
 use mock_collector::{MockServer, Protocol, ServerHandle};
 use serde_json::{Value, json};
@@ -10,6 +13,7 @@ use super::{assert_holds_none, serve::Place};
 use crate::support::{
     engines::hex,
     program::{Program, command},
+    rotel::Rotel,
 };
 
 const SPAN: &str = "00f067aa0ba902b7";
@@ -33,9 +37,13 @@ struct Traced {
 
 impl Traced {
     fn dev(endpoint: &str) -> Self {
+        Self::dev_over("http/protobuf", endpoint)
+    }
+
+    fn dev_over(protocol: &str, endpoint: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let mut dev = command(directory.path(), &["dev", "--listen", "127.0.0.1:0", "-o", "json"]);
-        dev.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+        dev.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
         let server = Program::start(dev);
         let [admin_token, org, full_access, read_only] =
             ["/admin_token", "/org/id", "/keys/full_access", "/keys/read_only"].map(|pointer| server.told(pointer));
@@ -74,6 +82,16 @@ async fn each_decision_of_serve_is_one_span_in_the_trace_of_its_caller_sampled_o
     assert_one_span_each(Traced::serve(&endpoint).await, &collector).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_collector_takes_the_spans_over_grpc_and_over_http() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (collector, endpoint) = collector().await;
+        let rotel = Rotel::start(&endpoint);
+        let endpoint = if protocol == "grpc" { &rotel.grpc } else { &rotel.http };
+        assert_one_span_each(Traced::dev_over(protocol, endpoint), &collector).await;
+    }
+}
+
 async fn assert_one_span_each(traced: Traced, collector: &ServerHandle) {
     let Traced { server, admin_token, org, full_access, read_only, _files } = traced;
     let admin = server.bearer(&admin_token);
@@ -98,16 +116,12 @@ async fn assert_one_span_each(traced: Traced, collector: &ServerHandle) {
     collector.wait_for_spans(expected.len(), Duration::from_secs(30)).await.unwrap();
     // What waits is flushed when the server ends.
     assert_eq!(server.stop().code, Some(0));
-    let spans: Vec<Value> = collector
-        .with_collector(|seen| {
-            let decisions = seen.spans().iter().map(|seen| seen.span().clone()).filter(|span| span.name == DECISION_SPAN);
-            let told = decisions.map(|span| {
-                let (trace, parent) = (hex(&span.trace_id), hex(&span.parent_span_id));
-                json!({ "trace": trace, "parent": parent, "attributes": serde_json::to_value(&span.attributes).unwrap() })
-            });
-            told.collect()
-        })
-        .await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut spans = decision_spans(collector).await;
+    while spans.len() < expected.len() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        spans = decision_spans(collector).await;
+    }
     assert_eq!(spans.len(), expected.len(), "{spans:?}");
     for (digit, id, decision, code, policies) in expected {
         let of_trace: Vec<_> = spans.iter().filter(|span| span["trace"] == trace(digit)).collect();
@@ -120,6 +134,19 @@ async fn assert_one_span_each(traced: Traced, collector: &ServerHandle) {
         assert_eq!(told("claviger.policy.set"), *policy_set, "{span}");
     }
     assert_holds_none(&[full_access, read_only, admin_token], json!(spans).to_string().as_bytes(), "a span");
+}
+
+async fn decision_spans(collector: &ServerHandle) -> Vec<Value> {
+    collector
+        .with_collector(|seen| {
+            let decisions = seen.spans().iter().map(|seen| seen.span().clone()).filter(|span| span.name == DECISION_SPAN);
+            let told = decisions.map(|span| {
+                let (trace, parent) = (hex(&span.trace_id), hex(&span.parent_span_id));
+                json!({ "trace": trace, "parent": parent, "attributes": serde_json::to_value(&span.attributes).unwrap() })
+            });
+            told.collect()
+        })
+        .await
 }
 
 /// The value of an attribute of text or of texts; null when it is not there.

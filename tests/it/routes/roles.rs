@@ -41,10 +41,12 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
     ("read_policies", Role::Auditor, [true, true, true]),
     ("explain", Role::Auditor, [true, true, true]),
     ("list_replicas", Role::Auditor, [true, true, true]),
+    ("list_audit", Role::Auditor, [true, true, true]),
+    ("read_audit_head", Role::Auditor, [true, true, true]),
 ];
 
 /// The management calls of the document: method and path by operation.
-fn management_calls() -> BTreeMap<String, (Method, String)> {
+pub(super) fn management_calls() -> BTreeMap<String, (Method, String)> {
     let document = serde_json::to_value(document()).unwrap();
     let mut calls = BTreeMap::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -60,7 +62,7 @@ fn management_calls() -> BTreeMap<String, (Method, String)> {
 }
 
 /// A body that the call accepts.
-fn body(operation: &str, about: Role, unique: usize) -> Value {
+pub(super) fn body(operation: &str, about: Role, unique: usize) -> Value {
     match operation {
         "create_org" => json!({ "name": format!("made {unique}") }),
         "update_org" | "update_key" => json!({ "name": "renamed" }),

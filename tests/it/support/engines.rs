@@ -86,6 +86,40 @@ pub(crate) async fn number(url: &str, sql: &str) -> i64 {
     }
 }
 
+/// The rows of a query on the database of this URL, every column as text.
+pub(crate) async fn rows(url: &str, sql: &str) -> Vec<Vec<String>> {
+    if url.starts_with("postgres") {
+        let pool = PgPool::connect(url).await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+        pool.close().await;
+        rows.iter().map(|row| row.columns().iter().map(|column| postgres_text(row, column)).collect()).collect()
+    } else {
+        let pool = SqlitePool::connect(url).await.unwrap();
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
+        pool.close().await;
+        rows.iter().map(|row| row.columns().iter().map(|column| sqlite_text(row, column)).collect()).collect()
+    }
+}
+
+async fn tables(url: &str) -> Vec<String> {
+    let sql = if url.starts_with("postgres") {
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+    };
+    rows(url, sql).await.concat()
+}
+
+/// Every row of every table of the database of this URL, as text.
+pub(crate) async fn dump(url: &str) -> String {
+    let mut lines = Vec::new();
+    for table in tables(url).await {
+        let rows = rows(url, &format!("SELECT * FROM {table}")).await;
+        lines.extend(rows.iter().map(|row| format!("{table}: {}", row.join(" | "))));
+    }
+    lines.join("\n")
+}
+
 pub(crate) fn config(url: &str) -> DatabaseConfig {
     DatabaseConfig { url: url.to_owned() }
 }
@@ -179,37 +213,12 @@ impl Bed {
 
     /// The rows of a query, every column as text.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
-        if self.is_postgres() {
-            let pool = PgPool::connect(&self.url).await.unwrap();
-            let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
-            pool.close().await;
-            rows.iter().map(|row| row.columns().iter().map(|column| postgres_text(row, column)).collect()).collect()
-        } else {
-            let pool = SqlitePool::connect(&self.url).await.unwrap();
-            let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
-            pool.close().await;
-            rows.iter().map(|row| row.columns().iter().map(|column| sqlite_text(row, column)).collect()).collect()
-        }
-    }
-
-    /// The names of all tables.
-    pub(crate) async fn tables(&self) -> Vec<String> {
-        let sql = if self.is_postgres() {
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        } else {
-            "SELECT name FROM sqlite_master WHERE type = 'table'"
-        };
-        self.rows(sql).await.concat()
+        rows(&self.url, sql).await
     }
 
     /// Every row of every table, as text.
     pub(crate) async fn dump(&self) -> String {
-        let mut lines = Vec::new();
-        for table in self.tables().await {
-            let rows = self.rows(&format!("SELECT * FROM {table}")).await;
-            lines.extend(rows.iter().map(|row| format!("{table}: {}", row.join(" | "))));
-        }
-        lines.join("\n")
+        dump(&self.url).await
     }
 }
 

@@ -6,7 +6,7 @@ use claviger::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Answer, LogConfig, TraceConfig, allowed, apart, batch, failed, forbidden, one, open};
+use super::{Answer, LogConfig, LoggedDecisions, TraceConfig, allowed, apart, batch, failed, forbidden, one, open};
 
 /// The lines of these records.
 async fn lines_of(records: impl IntoIterator<Item = telemetry::DecisionRecord>) -> (String, Vec<Value>) {
@@ -125,7 +125,8 @@ fn at_level_trace_no_header_body_or_bound_value_is_printed() {
 
 /// A request to a server and a statement to a database, all told at level trace.
 async fn speak() {
-    let log = LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), ..LogConfig::default() };
+    let log =
+        LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
     let telemetry = telemetry::start(&log, &TraceConfig::default(), &clock, &random).unwrap();
     let again = telemetry::start(&log, &TraceConfig::default(), &clock, &random);
@@ -145,4 +146,18 @@ async fn speak() {
     assert_eq!(found, BOUND);
     tracing::info!(target: "claviger::test", "all was said");
     telemetry.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_log_of_denials_leaves_allows_out_of_batches_too() {
+    let log = LogConfig { decisions: LoggedDecisions::Denies, ..LogConfig::default() };
+    let (telemetry, written) = open(&log, &TraceConfig::default()).unwrap();
+    for record in [one(allowed()), one(forbidden()), batch([allowed(), forbidden(), allowed()])] {
+        telemetry.recorder().record(record);
+    }
+    telemetry.shutdown().await;
+    let lines: Vec<_> = written.lines().into_iter().filter(|line| line["event"] == "decision").collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line["claviger.decision"] == "deny"));
+    assert_eq!(lines[1]["claviger.batch.index"], 1);
 }

@@ -74,6 +74,21 @@ async fn a_collector_that_never_answers_fills_the_queue_and_no_more() {
     assert_eq!((counts.spans_exported, counts.spans_dropped + counts.spans_failed), (0, 10_000));
 }
 
+#[tokio::test]
+async fn what_waits_for_a_collector_is_bounded_in_bytes_too() {
+    let held = mpsc::channel();
+    let address = listener(move |stream| held.0.send(stream).unwrap());
+    let trace = TraceConfig { queue: 1_000_000, queue_bytes: 1024 * 1024, ..to(format!("http://{address}")) };
+    let (telemetry, _) = open(&without_decision_lines(), &trace).unwrap();
+    let recorder = telemetry.recorder();
+    (0..10_000).for_each(|_| recorder.record(one(allowed())));
+    let dropped = recorder.counts().spans_dropped;
+    // A record of one decision holds some hundred bytes.
+    assert!((4_000..9_900).contains(&dropped), "{dropped}");
+    let counts = end(telemetry).await;
+    assert_eq!((counts.spans_exported, counts.spans_dropped + counts.spans_failed), (0, 10_000));
+}
+
 /// A collector that takes nothing.
 fn unwilling() -> SocketAddr {
     listener(|mut stream| {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use claviger::telemetry::{LogConfig, Telemetry, TraceParent};
+use claviger::telemetry::{Counts, LogConfig, OtlpProtocol, Telemetry, TraceConfig, TraceParent};
 use mock_collector::{MockServer, Protocol, ServerHandle};
 use serde_json::Value;
 
@@ -247,4 +247,47 @@ async fn thousands_of_decisions_all_arrive() {
     assert_eq!(seen(telemetry, server).await.len(), 4_000);
     let counts = recorder.counts();
     assert_eq!((counts.spans_exported, counts.spans_dropped, counts.spans_failed), (4_000, 0, 0));
+}
+
+#[tokio::test]
+async fn spans_go_over_grpc_with_the_configured_headers() {
+    let server = MockServer::builder().protocol(Protocol::Grpc).start().await.unwrap();
+    let headers = [("x-token".to_owned(), "hunter22".into())].into();
+    let endpoint = format!("http://{}", server.addr());
+    let trace = TraceConfig { protocol: Some(OtlpProtocol::Grpc), headers, ..to(endpoint) };
+    let (telemetry, _) = open(&without_decision_lines(), &trace).unwrap();
+    let mut record = one(forbidden());
+    record.parent = TraceParent::parse(&format!("00-{TRACE}-{SPAN}-00"));
+    telemetry.recorder().record(record);
+    let spans = seen(telemetry, server).await;
+    assert_eq!(spans.len(), 1);
+    assert_eq!((spans[0].trace.as_str(), spans[0].parent.as_str()), (TRACE, SPAN));
+    assert_eq!(spans[0].attributes["claviger.decision.code"], "ORGANIZATION_SUSPENDED");
+}
+
+#[tokio::test]
+async fn a_ratio_leaves_out_allows_and_nothing_else() {
+    let (server, endpoint) = collector().await;
+    let (telemetry, _) = open(&without_decision_lines(), &TraceConfig { allow_ratio: 0.0, ..to(endpoint) }).unwrap();
+    let recorder = telemetry.recorder();
+    for record in
+        [one(allowed()), batch([allowed(), allowed()]), one(forbidden()), one(failed()), batch([allowed(), forbidden()])]
+    {
+        recorder.record(record);
+    }
+    let spans = seen(telemetry, server).await;
+    let names: Vec<_> = spans.iter().map(|span| (span.name.as_str(), span.attributes.get("claviger.decision"))).collect();
+    assert_eq!(spans.len(), 2 + 3, "{names:?}");
+    assert_eq!(Counts { spans_exported: 5, spans_unsampled: 4, ..Counts::default() }, recorder.counts());
+}
+
+#[tokio::test]
+async fn whoever_guesses_keys_gets_a_hundred_spans_a_second_and_the_rest_are_counted() {
+    let (server, endpoint) = collector().await;
+    let (telemetry, _) = open(&without_decision_lines(), &to(endpoint)).unwrap();
+    let recorder = telemetry.recorder();
+    (0..1_000).for_each(|_| recorder.record(one(Outcome::Refused(Refusal::Unknown))));
+    recorder.record(one(forbidden()));
+    assert_eq!(seen(telemetry, server).await.len(), 101);
+    assert_eq!(Counts { spans_exported: 101, spans_limited: 900, ..Counts::default() }, recorder.counts());
 }

@@ -71,8 +71,21 @@ impl Comparison {
         }
     }
 
+    /// Denied by both, because one of them has no such action: whoever adds a permission knows that.
+    fn one_sided(&self) -> impl Iterator<Item = &Difference> {
+        self.of(Change::Reason).filter(|difference| difference.is_one_sided())
+    }
+
     fn of(&self, change: Change) -> impl Iterator<Item = &Difference> {
         self.differences.iter().filter(move |difference| difference.change == change)
+    }
+}
+
+impl Difference {
+    fn is_one_sided(&self) -> bool {
+        let unknown =
+            |answer: &Answer| matches!(answer, Answer::Decided(outcome) if outcome.code.as_deref() == Some("UNKNOWN_ACTION"));
+        unknown(&self.old) || unknown(&self.new)
     }
 }
 
@@ -95,17 +108,22 @@ const GROUPS: [(Change, &str, &str); 3] = [
 pub(super) fn write_human(comparison: &Comparison, streams: &mut Streams<'_>) -> io::Result<()> {
     writeln!(streams.out, "from {} to {}", comparison.old, comparison.new)?;
     for (change, title, _) in GROUPS {
-        let count = comparison.of(change).count();
+        let told = || comparison.of(change).filter(|difference| change != Change::Reason || !difference.is_one_sided());
+        let count = told().count();
         if count == 0 {
             continue;
         }
         let title = streams.out.verdict(change != Change::Wider, &format!("{title}: {count}"));
         writeln!(streams.out, "\n{title}")?;
-        for difference in comparison.of(change) {
+        for difference in told() {
             let often = if difference.count > 1 { format!(" ({} times)", difference.count) } else { String::new() };
             writeln!(streams.out, "  {}: {}{often}", difference.source.as_str(), difference.what)?;
-            writeln!(streams.out, "    was: {}\n    now: {}", told(&difference.old), told(&difference.new))?;
+            writeln!(streams.out, "    was: {}\n    now: {}", in_words(&difference.old), in_words(&difference.new))?;
         }
+    }
+    let one_sided = comparison.one_sided().count();
+    if one_sided > 0 {
+        writeln!(streams.out, "\ndenied by both, of actions that only one of them has: {one_sided}")?;
     }
     let asked = Source::ALL.iter().filter_map(|source| Some(format!("{} {}", comparison.asked.get(source)?, plural(*source))));
     let asked: Vec<String> = asked.collect();
@@ -127,7 +145,7 @@ const fn plural(source: Source) -> &'static str {
     }
 }
 
-fn told(answer: &Answer) -> String {
+fn in_words(answer: &Answer) -> String {
     match answer {
         Answer::Refused(refusal) => format!("{} ({})", http::refused_key().1, refusal.as_str()),
         Answer::Decided(outcome) if outcome.policies.is_empty() => format!("{outcome}, by no policy"),

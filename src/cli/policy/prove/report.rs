@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ProofFormat, sarif};
+use super::{ProofFormat, allowance::Allowance, sarif};
 use crate::{
     cli::{
         policy::{
@@ -25,6 +25,7 @@ use crate::{
 pub(super) struct Report<'a> {
     subject: Subject<'a>,
     against: Option<&'a str>,
+    allowance: &'a Allowance,
     format: ProofFormat,
     solver: Option<String>,
     proofs: Vec<Proof>,
@@ -35,8 +36,8 @@ pub(super) struct Report<'a> {
 const KINDS: [Kind; 4] = [Kind::Policy, Kind::Assumption, Kind::Invariant, Kind::Change];
 
 impl<'a> Report<'a> {
-    pub(super) fn new(subject: Subject<'a>, against: Option<&'a str>, format: ProofFormat) -> Self {
-        Self { subject, against, format, solver: None, proofs: Vec::new(), told: HashSet::new() }
+    pub(super) fn new(subject: Subject<'a>, against: Option<&'a str>, allowance: &'a Allowance, format: ProofFormat) -> Self {
+        Self { subject, against, allowance, format, solver: None, proofs: Vec::new(), told: HashSet::new() }
     }
 
     pub(super) fn proofs(&self) -> &[Proof] {
@@ -51,9 +52,14 @@ impl<'a> Report<'a> {
         self.subject
     }
 
-    /// Whether everything was proved, and nothing allows more.
+    /// Whether everything was proved, and nothing allows more that is not meant to.
     pub(super) fn is_good(&self) -> bool {
-        !self.proofs.is_empty() && self.proofs.iter().all(|proof| proof.verdict.is_good())
+        !self.proofs.is_empty() && self.proofs.iter().all(|proof| proof.verdict.is_good() || self.is_allowed(proof))
+    }
+
+    /// Whether it is a widening that is meant.
+    pub(super) fn is_allowed(&self, proof: &Proof) -> bool {
+        self.allowance.allows(proof)
     }
 
     pub(super) fn solver(&mut self, solver: Result<String, String>, streams: &mut Streams<'_>) -> io::Result<()> {
@@ -105,6 +111,7 @@ impl<'a> Report<'a> {
 
     /// Ends the report.
     pub(super) fn finish(&self, streams: &mut Streams<'_>) -> io::Result<()> {
+        self.allowance.write_needless(self, streams)?;
         match self.format {
             ProofFormat::Human => self.write_result(streams),
             ProofFormat::Json => finding::write_json(streams, &self.document()),
@@ -138,10 +145,14 @@ impl<'a> Report<'a> {
     }
 
     fn write_human(&mut self, proof: &Proof, streams: &mut Streams<'_>) -> io::Result<()> {
-        let verdict = streams.out.verdict(proof.verdict.is_good(), proof.verdict.word());
+        let is_allowed = self.is_allowed(proof);
+        let verdict = streams.out.verdict(proof.verdict.is_good() || is_allowed, proof.verdict.word());
         let gap = " ".repeat(11usize.saturating_sub(proof.verdict.word().len()));
         let sentence = if proof.sentence.is_empty() { String::new() } else { format!(": {}", proof.sentence) };
         writeln!(streams.out, "  {verdict}{gap}{}{sentence}", proof.name)?;
+        if is_allowed {
+            writeln!(streams.out, "    allowed by `--allow-wider`")?;
+        }
         for note in &proof.notes {
             if self.told.insert(note.clone()) {
                 writeln!(streams.out, "    {note}")?;
@@ -161,21 +172,23 @@ impl<'a> Report<'a> {
     }
 
     fn write_result(&self, streams: &mut Streams<'_>) -> io::Result<()> {
-        let mut counts: Vec<(Kind, Verdict, usize)> = Vec::new();
+        let mut counts: Vec<(Kind, Verdict, bool, usize)> = Vec::new();
         for proof in &self.proofs {
-            match counts.iter_mut().find(|(kind, verdict, _)| (*kind, *verdict) == (proof.kind, proof.verdict)) {
+            let like = (proof.kind, proof.verdict, self.is_allowed(proof));
+            match counts.iter_mut().find(|(kind, verdict, allowed, _)| (*kind, *verdict, *allowed) == like) {
                 Some((.., count)) => *count += 1,
-                None => counts.push((proof.kind, proof.verdict, 1)),
+                None => counts.push((like.0, like.1, like.2, 1)),
             }
         }
-        let phrase = |(kind, verdict, count): &(Kind, Verdict, usize)| {
+        let phrase = |(kind, verdict, allowed, count): &(Kind, Verdict, bool, usize)| {
             let (one, many) = match kind {
                 Kind::Policy => ("policy", "policies"),
                 Kind::Assumption => ("assumption", "assumptions"),
                 Kind::Invariant => ("invariant", "invariants"),
                 Kind::Change => ("action", "actions"),
             };
-            format!("{count} {} {}", if *count == 1 { one } else { many }, verdict.word())
+            let allowed = if *allowed { " (allowed)" } else { "" };
+            format!("{count} {} {}{allowed}", if *count == 1 { one } else { many }, verdict.word())
         };
         let good = self.is_good();
         let result = streams.out.verdict(good, if good { "ok" } else { "FAILED" });
@@ -185,7 +198,14 @@ impl<'a> Report<'a> {
     fn document(&self) -> Document<'_> {
         let views = |kind| self.of(kind).map(View::from).collect::<Vec<View<'_>>>();
         let [policies, assumptions, invariants, changes] = KINDS.map(views);
-        let against = changes.into_iter().map(|view| View { id: None, action: view.id, ..view }).collect();
+        let changes = self.of(Kind::Change).zip(changes);
+        let against = changes.map(|(proof, view)| View {
+            id: None,
+            action: view.id,
+            allowed: (proof.verdict == Verdict::Wider).then(|| self.is_allowed(proof)),
+            ..view
+        });
+        let against = against.collect();
         Document { invariants, against, policies, assumptions, solver: self.solver.as_deref(), diagnostics: &[] }
     }
 }
@@ -237,6 +257,9 @@ struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'a str>,
     verdict: &'static str,
+    /// Whether a widening is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<bool>,
     #[serde(skip_serializing_if = "str::is_empty")]
     sentence: &'a str,
     notes: &'a [String],
@@ -271,6 +294,7 @@ impl<'a> From<&'a Proof> for View<'a> {
             id: Some(&proof.name),
             action: None,
             verdict: proof.verdict.word(),
+            allowed: None,
             sentence: &proof.sentence,
             notes: &proof.notes,
             counterexamples: proof.counterexamples.iter().map(view).collect(),

@@ -1,4 +1,4 @@
-//! SARIF 2.1.0, as code scanning services read it: everything that is not good is a result.
+//! SARIF 2.1.0, as code scanning services read it: everything that is not good is a result, a note where it is allowed.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ pub(super) fn document(report: &Report<'_>) -> Value {
 pub(super) fn refusal(findings: &[Finding]) -> Value {
     let result = |finding: &Finding| {
         let place = finding.file.as_deref().map(|file| (file, finding.line.unwrap_or(1)));
-        result("invalid", &finding.message, place)
+        result("invalid", "error", &finding.message, place)
     };
     log(&findings.iter().map(result).collect::<Vec<Value>>())
 }
@@ -66,7 +66,8 @@ fn of_proof(report: &Report<'_>, proof: &Proof) -> Value {
         let _ = write!(text, "; for example {} {} {}", found.principal, found.action, found.resource);
         let _ = write!(text, " with context {} and entities {}", found.context, found.shown.join(", "));
     }
-    result(rule, &text, report.place(proof).or_else(|| first_policy(report)))
+    let level = if report.is_allowed(proof) { "note" } else { "error" };
+    result(rule, level, &text, report.place(proof).or_else(|| first_policy(report)))
 }
 
 /// Services want a place for each result: what is about no policy is shown where the policies begin.
@@ -74,12 +75,12 @@ fn first_policy<'a>(report: &Report<'a>) -> Option<(&'a str, usize)> {
     report.subject().engine.policies().first().map(|info| (info.file.as_str(), info.line))
 }
 
-fn result(rule: &str, text: &str, place: Option<(&str, usize)>) -> Value {
+fn result(rule: &str, level: &str, text: &str, place: Option<(&str, usize)>) -> Value {
     let index = RULES.iter().position(|(id, _)| *id == rule);
     let location =
         |(file, line)| json!({"physicalLocation": {"artifactLocation": {"uri": uri(file)}, "region": {"startLine": line}}});
     let locations: Vec<Value> = place.into_iter().map(location).collect();
-    json!({"ruleId": rule, "ruleIndex": index, "level": "error", "message": {"text": text}, "locations": locations})
+    json!({"ruleId": rule, "ruleIndex": index, "level": level, "message": {"text": text}, "locations": locations})
 }
 
 /// A path as a reference: relative to where the command ran, or a file URL.
