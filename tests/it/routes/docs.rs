@@ -28,7 +28,7 @@ async fn every_route_of_the_document_answers_and_wants_the_credential_that_it_sa
     let mut count = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         let methods = methods.as_object().unwrap();
-        let target = ["{org}", "{key}", "{admin}"].iter().fold(path.clone(), |path, name| path.replace(name, "x"));
+        let target = ["{org}", "{key}", "{admin}", "{decision}"].iter().fold(path.clone(), |path, name| path.replace(name, "x"));
         assert!(!target.contains('{'), "{path}");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let body = if method == Method::GET { Value::Null } else { json!({}) };
