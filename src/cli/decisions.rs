@@ -167,7 +167,9 @@ async fn list(server: &AdminServer, output: Output, filter: &FilterArgs, limit: 
 
 /// A text that a terminal shows as it is: callers write what they like, and may write to whoever looks.
 fn printable(text: &str) -> Value {
-    let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     let shown = text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() });
     json!(shown.collect::<String>())
 }

@@ -16,7 +16,7 @@ use crate::{
     domain::id::{DecisionId, OfDecision},
     policy::{ManagementAction, Target},
     store::{Listing, Page},
-    telemetry::{CallerText, KeyFacts, Kept, Outcome, RecentFilter},
+    telemetry::{CallerText, Kept, KeyFacts, Outcome, RecentFilter},
 };
 
 /// A decision, with everything that it was made from but the context.

@@ -43,7 +43,8 @@ pub(super) async fn follow(server: &AdminServer, output: Output, query: &str) ->
                 Err(failure) => break Some(failure),
             }
         };
-        say(&failure.map_or_else(|| "the stream has ended; trying again".to_owned(), |failure| format!("{failure}; trying again")));
+        say(&failure
+            .map_or_else(|| "the stream has ended; trying again".to_owned(), |failure| format!("{failure}; trying again")));
         sleep(PAUSE).await;
         response = server.stream(&path, last.as_deref()).await?;
     }
@@ -107,8 +108,7 @@ fn parse(block: &str) -> Option<Event> {
 
 /// Prints an event; false when nobody reads any more.
 fn tell(event: &Event, output: Output) -> Result<bool, Failure> {
-    let data: Value =
-        serde_json::from_str(&event.data).map_err(|_| Failure::failed("the answer is no stream of decisions"))?;
+    let data: Value = serde_json::from_str(&event.data).map_err(|_| Failure::failed("the answer is no stream of decisions"))?;
     if event.name == "lost" {
         let count = data.get("lost").filter(|count| !count.is_null());
         say(&format!("{} decisions were lost", count.map_or_else(|| "some".to_owned(), |count| cell(Some(count)))));

@@ -60,8 +60,7 @@ pub(super) struct ExplainArgs {
 }
 
 /// What a recorded decision has already.
-const DESCRIBED: [&str; 8] =
-    ["action", "resource", "context", "permission", "suspended", "created_at", "expires_at", "now"];
+const DESCRIBED: [&str; 8] = ["action", "resource", "context", "permission", "suspended", "created_at", "expires_at", "now"];
 
 /// How an explanation is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

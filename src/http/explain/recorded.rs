@@ -18,7 +18,7 @@ use crate::{
         management::Call,
     },
     policy::{Engine, Facts, ManagementAction, Target},
-    telemetry::{CallerText, Judgement, KeyFacts, Kept, Outcome},
+    telemetry::{CallerText, Judgement, Kept, KeyFacts, Outcome},
 };
 
 /// The decision that is explained.
@@ -59,7 +59,8 @@ fn explain_kept(engine: &Engine, kept: &Kept) -> ExplanationView {
         Err(why) => as_recorded(Some(why)),
         Ok((facts, request, losses)) => {
             let view = ask(engine, facts, &request, kept);
-            let is_equal = (&view.decision, &view.code, &view.policies) == (&decision.decision, &decision.code, &decision.policies);
+            let is_equal =
+                (&view.decision, &view.code, &view.policies) == (&decision.decision, &decision.code, &decision.policies);
             // What the same policies say without what was not kept is no explanation of what they said with it.
             let is_lost = same_policy_set && !losses.is_empty() && !is_equal;
             notes.extend(losses);
@@ -78,7 +79,9 @@ fn question(kept: &Kept) -> Result<(Facts, Request, Vec<String>), String> {
     let judgement = kept.judgement();
     match &judgement.outcome {
         Outcome::Refused(refusal) => return Err(format!("{}: it never reaches the policies", refusal.sentence())),
-        Outcome::Rejected(code) if !is_unfit(code) => return Err("the request was refused before the policies were asked".to_owned()),
+        Outcome::Rejected(code) if !is_unfit(code) => {
+            return Err("the request was refused before the policies were asked".to_owned());
+        }
         Outcome::Decided(_) | Outcome::Rejected(_) => {}
     }
     let (Some(key), Some(action)) = (&kept.record().key, &judgement.action) else {

@@ -91,7 +91,10 @@ async fn every_request_of_a_batch_is_a_decision_and_so_is_every_refusal() {
     assert_eq!(listed(&app, "", "/reason").await, ["invalid_key", "invalid_key", "unknown_action", "no_permit", "permit"]);
     assert_eq!(listed(&app, "", "/entry_point").await, ["batch", "api", "batch", "batch", "batch"]);
     assert_eq!(listed(&app, "", "/status").await, [401, 401, 200, 200, 200]);
-    assert_eq!(listed(&app, "", "/refusal").await, [json!("key_revoked"), json!("malformed"), json!(null), json!(null), json!(null)]);
+    assert_eq!(
+        listed(&app, "", "/refusal").await,
+        [json!("key_revoked"), json!("malformed"), json!(null), json!(null), json!(null)]
+    );
     let ids = listed(&app, "", "/id").await;
     assert_eq!((&ids[4], &ids[3]), (&body["decisions"][0]["decision_id"], &body["decisions"][1]["decision_id"]));
 }

@@ -100,7 +100,8 @@ async fn each_role_may_do_what_the_matrix_says_and_nothing_else() {
             let (method, path) = &calls[*operation];
             let decision = app.key(&made).authorize("jobs:read").await.json()["decision_id"].as_str().unwrap().to_owned();
             let send = async |[org, key, admin, decision]: &[String; 4]| {
-                let path = path.replace("{org}", org).replace("{key}", key).replace("{admin}", admin).replace("{decision}", decision);
+                let path =
+                    path.replace("{org}", org).replace("{key}", key).replace("{admin}", admin).replace("{decision}", decision);
                 caller.send_json(method.clone(), &path, body(operation, *about, unique)).await
             };
             let revision = app.revision().await;

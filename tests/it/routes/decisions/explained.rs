@@ -20,15 +20,15 @@ use crate::support::{
 
 /// Policies that ask for everything that there is.
 const POLICIES: &str = r#"
-    @id("young-keys-scan")
-    permit (principal is ApiKey, action == Action::"scan:create", resource is Org)
-    when { principal.org == resource && context.now < principal.created_at.offset(duration("2h")) };
+    @id("old-keys-do-not-scan") @code("KEY_TOO_OLD") @message("the key is too old to scan")
+    forbid (principal is ApiKey, action == Action::"scan:create", resource)
+    when { context.now >= principal.created_at.offset(duration("2h")) };
     @id("leaving-keys-denied") @code("KEY_LEAVES") @message("the key ends soon")
-    forbid (principal is ApiKey, action, resource)
+    forbid (principal is ApiKey, action == Action::"jobs:read", resource)
     when { principal has expires_at && principal.expires_at < datetime("2026-11-25T00:00:00Z") };
-    @id("test-keys-look-around")
-    permit (principal is ApiKey, action == Action::"looks:around", resource)
-    when { principal.environment == "test" && context.purpose == "audit" };
+    @id("idle-looks-denied") @code("IDLE") @message("nobody looks around without a purpose")
+    forbid (principal is ApiKey, action == Action::"looks:around", resource)
+    when { principal.environment == "test" && context has purpose && context.purpose == "idle" };
     @id("named-org-fails")
     forbid (principal is ApiKey, action == Action::"results:read", resource)
     when { principal.org.name == "globex" && principal.created_at.toTime().toMilliseconds() * 9223372036854775807 == 0 };
@@ -58,7 +58,7 @@ async fn keys(app: &TestApp) -> Vec<MadeKey> {
         for (environment, granted, expires_at) in [
             (Environment::Live, &["jobs:read", "results:read"][..], None),
             (Environment::Test, &["scan:create"], Some("2026-11-24T20:00:00Z")),
-            (Environment::Test, &[], Some("2026-11-26T00:00:00Z")),
+            (Environment::Test, &["looks:around"], Some("2026-11-26T00:00:00Z")),
         ] {
             let secret = app.mint(if environment == Environment::Live { Plane::Live } else { Plane::Test });
             let sealed = app.state.peppers.current.seal(&secret);
@@ -155,9 +155,11 @@ async fn an_explanation_by_the_same_policies_is_the_recorded_decision_for_any_re
     assert!(count > 150, "{count}");
     for code in [
         "",
+        "IDLE",
         "INVALID_API_KEY",
         "INVALID_CONTEXT",
         "KEY_LEAVES",
+        "KEY_TOO_OLD",
         "ORGANIZATION_SUSPENDED",
         "PERMISSION_DENIED",
         "POLICY_ERROR",
@@ -179,10 +181,13 @@ async fn an_explanation_says_what_was_not_kept() {
     let whole = explain(json!({ "action": "jobs:read" })).await;
     assert_eq!((&whole["recorded"]["notes"], &whole["missing_permission"]), (&json!([]), &json!("jobs:read")));
     assert!(!whole["explanation"].as_array().unwrap().is_empty());
-    // Without the context it would be denied, which is no explanation of an allow.
-    let body = explain(json!({ "action": "looks:around", "context": { "purpose": "audit" } })).await;
-    assert_eq!((&body["decision"], &body["explanation"]), (&json!("allow"), &json!([])));
-    assert_eq!(body["message"], "it depended on what was not kept");
+    // Without the context it would be allowed, which is no explanation of a denial.
+    let body = explain(json!({ "action": "looks:around", "context": { "purpose": "idle" } })).await;
+    assert_eq!((&body["decision"], &body["code"], &body["explanation"]), (&json!("deny"), &json!("IDLE"), &json!([])));
+    assert_eq!(
+        (&body["message"], &body["policies"]),
+        (&json!("it depended on what was not kept"), &json!(["idle-looks-denied"]))
+    );
     let notes = ["the context was not kept: the policies were asked without one"];
     assert_eq!(body["recorded"]["notes"], json!(notes));
     let long = explain(json!({ "action": "jobs:read", "resource": { "type": "Org", "id": "x".repeat(300) } })).await;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{app_keeping, batch, decision_id};
 use crate::support::{
-    app::{TestApp, keeping, Setup},
+    app::{Setup, TestApp, keeping},
     caller::Caller,
 };
 
