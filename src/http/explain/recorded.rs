@@ -51,7 +51,7 @@ fn explain_kept(engine: &Engine, kept: &Kept) -> ExplanationView {
     }
     let as_recorded = |message: Option<String>| {
         let mut view = ExplanationView::unasked(engine, decision.code.clone(), message);
-        view.decision = decision.decision.clone();
+        view.decision.clone_from(&decision.decision);
         view.policies.clone_from(&decision.policies);
         view
     };

@@ -187,7 +187,7 @@ fn a_ring_that_many_threads_overrun_stays_within_its_bounds() {
         for thread in 0..4 {
             let recent = &recent;
             scope.spawn(move || {
-                (0..5_000).for_each(|number| recent.keep(&batch(thread * 5_000 + number..thread * 5_000 + number + 3)))
+                (0..5_000).for_each(|number| recent.keep(&batch(thread * 5_000 + number..thread * 5_000 + number + 3)));
             });
         }
         let mut follower = recent.follow(RecentFilter::default(), None).unwrap();

@@ -1,5 +1,7 @@
 //! `claviger policy explain --decision`: a server is asked, which has the decision in memory.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,13 +24,11 @@ pub(super) fn tell(recorded: &RecordedView) -> String {
     let policy_set = decision.policy_set.as_deref().unwrap_or("no policies");
     let mut told = format!("{} of {}, by {policy_set}\n", decision.id, decision.time);
     for note in &recorded.notes {
-        told.push_str("note: ");
-        told.push_str(note);
-        told.push('\n');
+        let _ = writeln!(told, "note: {note}");
     }
     if !recorded.same_policy_set {
         let code = decision.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
-        told.push_str(&format!("it was decided: {}{code}; by the policies in force it would be:\n", decision.decision));
+        let _ = writeln!(told, "it was decided: {}{code}; by the policies in force it would be:", decision.decision);
     }
     told
 }

@@ -89,14 +89,14 @@ async fn a_reader_that_is_too_slow_is_told_what_it_lost_and_slows_nobody() {
     for _ in 0..5 {
         batch(&app, &made, &["jobs:read"; 20]).await;
     }
-    let last = decision_id(&app.key(&made).authorize("jobs:read").await);
+    let newest = decision_id(&app.key(&made).authorize("jobs:read").await);
     let lost = events.next().await;
     assert_eq!((&*lost.name, &*lost.id, lost.data), ("lost", "", json!({ "lost": 94 })));
     let mut ids = Vec::new();
     for _ in 0..8 {
         ids.push(events.next().await.id);
     }
-    assert_eq!(ids.last(), Some(&last));
+    assert_eq!(ids.last(), Some(&newest));
     let mut late = Events::open(&app.owner().header("last-event-id", first), "").await;
     assert_eq!(late.next().await.data, json!({ "lost": null }));
     assert_eq!(late.next().await.id, ids[0]);
