@@ -13,7 +13,7 @@ use super::{
     diagnostic::LoadError,
     entities::{Facts, Principal, Shape},
     management::{self, Target},
-    sample::Types,
+    sample::{Types, declare},
     slice::Slice,
 };
 use crate::domain::{
@@ -142,6 +142,20 @@ impl Engine {
     #[must_use]
     pub const fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// Every attribute that the schema declares: of an entity type, a named type or an action's context, and its name.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeSet<(String, String)> {
+        let mut declared = self.types.declared();
+        for slice in self.keys.values().chain(self.admins.values()) {
+            let action = slice.action.to_string();
+            for (name, attribute) in &slice.context {
+                declared.insert((action.clone(), name.clone()));
+                declare(&format!("{action}.{name}"), &attribute.kind, &mut declared);
+            }
+        }
+        declared
     }
 
     /// The permissions that the names stand for, presets expanded.

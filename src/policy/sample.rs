@@ -1,6 +1,6 @@
 //! Types out of Cedar's JSON schema form: resolving names, and making a value of a type for the guards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -46,6 +46,21 @@ fn full_name(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") }
 }
 
+/// Adds the attributes of the records in a definition.
+pub(super) fn declare(owner: &str, definition: &Value, declared: &mut BTreeSet<(String, String)>) {
+    match definition {
+        Value::Object(fields) => {
+            for (name, kind) in entries(definition, "attributes") {
+                declared.insert((owner.to_owned(), name.clone()));
+                declare(&format!("{owner}.{name}"), kind, declared);
+            }
+            fields.iter().filter(|(field, _)| *field != "attributes").for_each(|(_, value)| declare(owner, value, declared));
+        }
+        Value::Array(values) => values.iter().for_each(|value| declare(owner, value, declared)),
+        _ => {}
+    }
+}
+
 impl Types {
     pub(super) fn new(namespaces: &[(String, Value)]) -> Self {
         let mut types = Self::default();
@@ -74,6 +89,15 @@ impl Types {
     pub(super) fn shape(&self, entity: &str) -> BTreeMap<String, Attribute> {
         let shape = self.entities.get(entity).and_then(|(namespace, definition)| Some((namespace, definition.get("shape")?)));
         shape.map(|(namespace, shape)| self.attributes(namespace, shape)).unwrap_or_default()
+    }
+
+    /// Every attribute of every entity type and named type: whose it is, and its name.
+    pub(super) fn declared(&self) -> BTreeSet<(String, String)> {
+        let mut declared = BTreeSet::new();
+        for (name, (_, definition)) in self.entities.iter().chain(&self.common) {
+            declare(name, definition, &mut declared);
+        }
+        declared
     }
 
     /// The attributes of a record type, or of a name for one.

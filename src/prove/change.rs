@@ -1,9 +1,10 @@
 //! What a set allows beside another one: the same, less, or more.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use cedar_policy::{EntityUid, Policy, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::Env;
+use serde_json::Value;
 
 use super::{
     Counterexample, Event, Kind, Proof, Verdict,
@@ -18,10 +19,10 @@ use crate::policy::Engine;
 pub(super) async fn compare(
     case: &Case<'_>,
     prover: &mut Prover<'_>,
-    baseline: &Engine,
+    (engine, baseline): (&Engine, &Engine),
     proofs: &mut Vec<Proof>,
 ) -> io::Result<()> {
-    let before = Before::new(case.schema, baseline);
+    let before = Before::new(engine, baseline);
     let mut actions = plain_actions(case.schema);
     actions.extend(plain_actions(baseline.schema()));
     actions.sort_by_cached_key(ToString::to_string);
@@ -84,18 +85,32 @@ struct Before<'a> {
     worlds: Vec<World<'a>>,
     /// Both schemas have the same groups of actions, so that `action in …` means the same.
     same_groups: bool,
+    /// Names of attributes that a type has in one schema only: under the other one `has` says silently no.
+    one_sided: BTreeSet<String>,
 }
 
 impl<'a> Before<'a> {
-    fn new(now: &Schema, baseline: &'a Engine) -> Self {
+    fn new(engine: &Engine, baseline: &'a Engine) -> Self {
         let (policies, schema) = (baseline.policy_set(), baseline.schema());
-        Self { worlds: worlds(policies, schema, &[]), same_groups: hierarchy(now) == hierarchy(schema) }
+        let (now, before) = (engine.attributes(), baseline.attributes());
+        Self {
+            worlds: worlds(policies, schema, &[]),
+            same_groups: hierarchy(engine.schema()) == hierarchy(schema),
+            one_sided: now.symmetric_difference(&before).map(|(_, name)| name.clone()).collect(),
+        }
     }
 
     /// What of it counts for requests of these types. They are asked under the schema of now: what that schema would make of
     /// the groups in it is resolved first.
     fn policies_in(&self, env: &RequestEnv) -> Result<Vec<Policy>, String> {
         let Some(world) = self.worlds.iter().find(|world| world.env == *env) else { return Ok(Vec::new()) };
+        for policy in &world.policies {
+            let json = policy.to_json().map_err(|error| error.to_string())?;
+            if let Some(name) = self.one_sided.iter().find(|name| asks_for(&json, name)) {
+                let id = policy.id();
+                return Err(format!("`{id}` before asks whether there is `{name}`, which only one of the two schemas declares"));
+            }
+        }
         if self.same_groups {
             return Ok(world.policies.iter().copied().cloned().collect());
         }
@@ -103,6 +118,21 @@ impl<'a> Before<'a> {
             encode::for_action(policy, env.action(), &world.groups).map_err(|error| format!("`{}` before: {error}", policy.id()))
         });
         Ok(resolved.collect::<Result<Vec<Option<Policy>>, String>>()?.into_iter().flatten().collect())
+    }
+}
+
+/// Whether an expression in Cedar's JSON form has a `has` with the name.
+fn asks_for(expression: &Value, name: &str) -> bool {
+    match expression {
+        Value::Object(fields) => {
+            let attribute = fields.get("has").and_then(|has| has.get("attr"));
+            let named = attribute.is_some_and(|attribute| {
+                attribute == name || attribute.as_array().is_some_and(|names| names.iter().any(|one| one == name))
+            });
+            named || fields.values().any(|value| asks_for(value, name))
+        }
+        Value::Array(values) => values.iter().any(|value| asks_for(value, name)),
+        _ => false,
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn run(
         proofs.push(proof);
     }
     if let Some(baseline) = subject.baseline {
-        change::compare(&case, &mut prover, baseline, &mut proofs).await?;
+        change::compare(&case, &mut prover, (subject.engine, baseline), &mut proofs).await?;
     }
     Ok(proofs)
 }

@@ -25,7 +25,7 @@ fn an_equivalent_refactoring_is_the_same_on_every_action_that_is_no_group() {
     new.edit("policies/permissions.cedar", "principal.org == resource && ", "!(principal.org != resource) && ");
     let document = new.proof(0, &["--against", bare().path().to_str().unwrap()]);
     let rows = rows(&document, "against", "action");
-    assert_eq!(rows.len(), 27, "{rows:?}");
+    assert_eq!(rows.len(), 28, "{rows:?}");
     assert!(rows.iter().all(|row| row.ends_with(" same")), "{rows:?}");
     assert!(rows.contains(&"Claviger::Action::\"orgs:suspend\" same".to_owned()), "{rows:?}");
     assert!(!rows.iter().any(|row| row.contains("read-only")), "{rows:?}");
@@ -54,7 +54,7 @@ fn a_dropped_condition_is_wider_on_exactly_the_actions_that_it_widens() {
         "principal.role == \"auditor\" || principal.role == \"guest\" };\n\n",
     );
     let changed = change(&old, &new, 3);
-    assert!(changed.len() == 9 && changed.iter().all(|row| row.ends_with(" WIDER")), "{changed:?}");
+    assert!(changed.len() == 10 && changed.iter().all(|row| row.ends_with(" WIDER")), "{changed:?}");
     assert!(changed.contains(&"Claviger::Action::\"keys:list\" WIDER".to_owned()), "{changed:?}");
 }
 
@@ -108,8 +108,9 @@ fn policies_that_do_not_fit_the_schema_of_now_are_undecided() {
         "(principal.org == resource && (resource has plan && resource.plan == \"free\" || true))",
     );
     let proved = new.prove(&["--against", old.path().to_str().unwrap()]);
-    // `has` of an attribute that is not declared is false to the validator, and so the rule says the same.
-    assert_eq!(proved.code, 0, "{proved:?}");
+    // Under a schema without the attribute `has` is silently false.
+    assert_eq!(proved.code, 3, "{proved:?}");
+    assert!(proved.out.contains("asks whether there is `plan`, which only one of the two schemas declares"), "{proved:?}");
     old.edit("schema/authz.cedarschema", "plan?: String", "plan?: Long");
     old.edit("policies/suspension.cedar", "plan like \"x*\"", "plan > 1");
     old.edit("policies/permissions.cedar", "resource.plan == \"free\"", "resource.plan == 1");
@@ -149,4 +150,16 @@ fn a_set_before_that_does_not_load_is_named() {
     let proved: Proved = bare().prove(&["--against", old.path().to_str().unwrap()]);
     assert_eq!(proved.code, 3);
     assert!(proved.err.contains("suspnded") && proved.err.contains("suspension.cedar:10"), "{proved:?}");
+}
+
+#[test]
+fn an_attribute_that_only_one_schema_declares_is_no_proof_of_the_same() {
+    let (old, new) = (bare(), bare());
+    let rule = "@id(\"no-expiring\")\nforbid (principal is ApiKey, action == Action::\"scan:create\", resource) when { principal has expires_at };\n";
+    old.write("policies/expiring.cedar", rule);
+    assert_eq!(change(&old, &new, 3), ["Action::\"scan:create\" WIDER"]);
+    new.edit("schema/authz.cedarschema", "expires_at?: datetime", "ends_at?: datetime");
+    let document = new.proof(3, &["--against", old.path().to_str().unwrap()]);
+    assert_eq!(changed(&document), ["Action::\"scan:create\" undecided"]);
+    assert!(document.to_string().contains("`no-expiring` before asks whether there is `expires_at`"), "{document}");
 }
