@@ -54,7 +54,7 @@ fn a_dropped_condition_is_wider_on_exactly_the_actions_that_it_widens() {
         "principal.role == \"auditor\" || principal.role == \"guest\" };\n\n",
     );
     let changed = change(&old, &new, 3);
-    assert!(changed.len() == 10 && changed.iter().all(|row| row.ends_with(" WIDER")), "{changed:?}");
+    assert!(changed.len() == 11 && changed.iter().all(|row| row.ends_with(" WIDER")), "{changed:?}");
     assert!(changed.contains(&"Claviger::Action::\"keys:list\" WIDER".to_owned()), "{changed:?}");
 }
 
