@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod consent;
 mod credential;
+mod decisions;
 mod demo;
 mod desk;
 mod dev;
@@ -81,6 +82,7 @@ enum Command {
     Check(check::CheckArgs),
     Policy(policy::PolicyArgs),
     Replicas(replicas::ReplicasArgs),
+    Decisions(decisions::DecisionsArgs),
     Audit(audit::AuditArgs),
     Migrate(migrate::MigrateArgs),
     Backup(backup::BackupArgs),
@@ -108,6 +110,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Policy(args) => Ok(policy::run(args)),
         Command::Replicas(args) => replicas::run(&args),
+        Command::Decisions(args) => decisions::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Backup(args) => backup::run(&args),

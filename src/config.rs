@@ -330,6 +330,8 @@ impl Loaded {
             ("policies.explain_denials", config.policies.explain_denials.to_string()),
             ("log.level", config.log.level.clone()),
             ("log.decisions", config.log.decisions.as_str().to_owned()),
+            ("log.recent", config.log.recent.to_string()),
+            ("log.recent_bytes", config.log.recent_bytes.to_string()),
             ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
             ("trace.protocol", config.trace.protocol.map_or("as `OTEL_*` says", OtlpProtocol::as_str).to_owned()),
             ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),

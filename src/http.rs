@@ -8,6 +8,7 @@ mod authorize;
 mod batch;
 mod body;
 mod decision;
+mod decisions;
 mod docs;
 mod envelope;
 mod error;
@@ -37,8 +38,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use api::Api;
 pub use audit::{AuditHeadView, AuditView};
+pub use decisions::DecisionView;
 pub use error::refused_key;
-pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation, WhyView};
+pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation, RecordedView, WhyView};
 pub use replicas::ReplicaView;
 pub use serve::{DRAIN, serve};
 pub use state::{App, AppState, Explainer, Stopping};
@@ -77,6 +79,9 @@ fn management_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(replicas::list_replicas))
         .routes(routes!(audit::list_audit))
         .routes(routes!(audit::read_audit_head))
+        .routes(routes!(decisions::list_decisions))
+        .routes(routes!(decisions::stream::stream_decisions))
+        .routes(routes!(decisions::find_decision))
         .route_layer(from_fn(management::traced))
 }
 

@@ -14,6 +14,7 @@ pub mod names;
 mod otlp;
 mod parent;
 mod queue;
+mod recent;
 mod record;
 mod recorder;
 mod sampling;
@@ -39,6 +40,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub use self::{
     config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
     parent::TraceParent,
+    recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
     recorder::{Counts, Recorder},
 };
@@ -68,6 +70,8 @@ pub enum TelemetryError {
     Header(String),
     #[error("`trace.queue` must be at least {}", export::PACE.batch)]
     Queue,
+    #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
+    Recent,
     #[error("`trace.queue_bytes` must be at least {}: an export has room in it", config::LEAST_BYTES)]
     QueueBytes,
     #[error("`trace.allow_ratio` is a part of all allows: 0 to 1")]
@@ -121,6 +125,7 @@ pub fn open(
     random: &Random,
     output: Box<dyn Write + Send>,
 ) -> Result<Telemetry, TelemetryError> {
+    log.check()?;
     let level = log.filter()?;
     trace.check()?;
     let lines = Lines::new(output);
@@ -153,10 +158,12 @@ pub fn open(
     }
 
     let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
+    let recent = (log.recent > 0).then(|| Recent::new(log.recent, log.recent_bytes));
     let recorder = Recorder::new(Channels {
         spans,
         lines: log_lines,
         logged,
+        recent,
         tally,
         random: random.clone(),
         sampling: Sampling::new(trace.allow_ratio),

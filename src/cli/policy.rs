@@ -77,11 +77,13 @@ Examples:
     #[command(after_help = "\
 The key is described by flags and need not exist; `POST /v1/explain` says the same of keys that do.
 Validates the policies but skips the guards, so that a bad set can be studied. Exit codes: 0 allowed, 3 denied.
+With `--decision` a running server is asked, which has it in memory: nothing is read here.
 
 Examples:
   claviger policy explain scan:create --permission read-only
   claviger policy explain jobs:read --permission all --suspended
-  claviger policy explain jobs:read --permission all --resource 'Org::\"another\"' --format json")]
+  claviger policy explain jobs:read --permission all --resource 'Org::\"another\"' --format json
+  claviger policy explain --decision dec_… --server http://127.0.0.1:8080 --token - < token")]
     Explain(explain::ExplainArgs),
     /// Say which policies and clauses the test suites never put to the test
     #[command(after_help = "\

@@ -1,5 +1,7 @@
 //! A running server, spoken to over HTTP.
 
+mod admin;
+
 use std::{net::IpAddr, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
@@ -8,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(super) use self::admin::{AdminArgs, AdminServer};
 use super::{exit::Exit, failure::Failure};
 
 const VARIABLE: &str = "CLAVIGER_SERVER";

@@ -52,6 +52,12 @@ impl<K: Kind> Id<K> {
         Self(uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid().as_u128(), PhantomData)
     }
 
+    /// The moment that it was made for, to the millisecond.
+    #[must_use]
+    pub fn moment(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.0 >> 80).unwrap_or(i64::MAX))
+    }
+
     /// The id as its raw number.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
@@ -119,6 +125,7 @@ mod tests {
             let id = OrgId::new(Timestamp::from_millis(ms), &Random::seeded(seed));
             prop_assert_eq!(id.to_string().len(), 30);
             prop_assert_eq!(id.to_string().parse::<OrgId>(), Ok(id));
+            prop_assert_eq!(id.moment(), Timestamp::from_millis(ms));
         }
 
         #[test]

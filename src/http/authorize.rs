@@ -100,7 +100,7 @@ impl Call {
         app.keeper.note_use(&caller, &found);
         self.found = Some(found);
         let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
-        let decision = decide(app, snapshot, &caller, request)?;
+        let decision = decide(snapshot, &caller, request, self.id)?;
         self.outcome = Some(Outcome::Decided(decision.clone()));
         let body = DecisionBody::new(snapshot, &caller, request, self.id, &decision, Some(request_id));
         if decision.is_allow() { allow(&body) } else { Err(denial(&decision, body.into_fields())) }
@@ -109,7 +109,7 @@ impl Call {
     /// What the policies were asked.
     fn asked(&self, app: &App, snapshot: &Snapshot) -> Option<Asked> {
         let facts = app.keeper.caller(self.found.as_ref()?, snapshot).facts().clone();
-        Some(Asked::Key { facts, request: self.request.clone()?, now: app.now() })
+        Some(Asked::Key { facts, request: self.request.clone()?, now: self.id.moment() })
     }
 
     fn record(

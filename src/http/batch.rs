@@ -114,7 +114,7 @@ impl Batch<'_> {
     }
 
     fn decide(&self, caller: &Caller, request: &Request, id: DecisionId) -> (Outcome, Value) {
-        let decision = match decide(self.app, self.snapshot, caller, request) {
+        let decision = match decide(self.snapshot, caller, request, id) {
             Ok(decision) => decision,
             Err(error) => return (Outcome::Rejected(error.fixed_code()), refusal(&error)),
         };

@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::{
     body::Fields,
     error::{ApiError, Denial},
-    state::App,
 };
 use crate::{
     domain::{
@@ -36,10 +35,10 @@ pub(super) fn read_request(mut fields: Fields) -> Result<Request, ApiError> {
     Ok(Request { action, resource, context })
 }
 
-/// Decides a request that may still not fit the schema.
-pub(super) fn decide(app: &App, snapshot: &Snapshot, caller: &Caller, request: &Request) -> Result<Arc<Decision>, ApiError> {
+/// Decides a request that may still not fit the schema, for the moment of the decision's id: whoever has that can decide again.
+pub(super) fn decide(snapshot: &Snapshot, caller: &Caller, request: &Request, id: DecisionId) -> Result<Arc<Decision>, ApiError> {
     let engine = &snapshot.policies().engine;
-    let question = engine.read(request, caller, app.now())?;
+    let question = engine.read(request, caller, id.moment())?;
     let decision = engine.decide(caller, &question);
     if let Verdict::PolicyError { detail } = &decision.verdict {
         tracing::error!(key = %caller.facts().key, action = request.action, detail, "a decision failed, which denies");

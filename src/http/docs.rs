@@ -19,7 +19,7 @@ const fn explain(code: &'static str, status: &'static str, meaning: &'static str
 }
 
 /// The codes of the product itself, by name.
-pub(super) const EXPLANATIONS: [Explanation; 22] = [
+pub(super) const EXPLANATIONS: [Explanation; 23] = [
     explain(
         "BEHIND_REVISION",
         "503",
@@ -123,6 +123,12 @@ pub(super) const EXPLANATIONS: [Explanation; 22] = [
         "503",
         "The database does not answer. Nothing was changed; decisions go on from memory.",
         "Try again after `Retry-After` seconds.",
+    ),
+    explain(
+        "TOO_MANY_STREAMS",
+        "429",
+        "As many streams of decisions are open as one server feeds: eight.",
+        "Close one, or read `GET /v1/decisions` now and then.",
     ),
     explain(
         "UNKNOWN_ACTION",

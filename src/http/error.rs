@@ -53,6 +53,8 @@ pub(super) enum ApiError {
     /// A decision that is no allow.
     Denied(Box<Denial>),
     Conflict(String),
+    /// As many streams are open as there may be.
+    TooManyStreams,
     NotReady,
     /// The server was told to stop.
     Stopping,
@@ -110,6 +112,7 @@ impl ApiError {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unprocessable { .. } | Self::UnknownPermission { .. } | Self::Unfit(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -148,6 +151,7 @@ impl ApiError {
             Self::InvalidAdminToken { .. } => "INVALID_ADMIN_TOKEN",
             Self::Forbidden | Self::Denied(_) => "FORBIDDEN",
             Self::Conflict(_) => "CONFLICT",
+            Self::TooManyStreams => "TOO_MANY_STREAMS",
             Self::NotReady | Self::Stopping => "NOT_READY",
             Self::StaleSnapshot => "STALE_SNAPSHOT",
             Self::BehindRevision => "BEHIND_REVISION",
@@ -178,6 +182,7 @@ impl ApiError {
             Self::InvalidAdminToken { .. } => "the admin token is missing or not valid".into(),
             Self::Forbidden => "the admin's role does not allow this".into(),
             Self::Denied(denial) => (&*denial.message).into(),
+            Self::TooManyStreams => "as many streams of decisions are open as this server feeds".into(),
             Self::NotReady => "the server has not read the database's present history yet".into(),
             Self::Stopping => "the server is stopping".into(),
             Self::StaleSnapshot => "the server has not reached its database for too long to decide".into(),
@@ -314,7 +319,7 @@ pub(super) enum Errors {
 }
 
 /// The code of a request that does not fit the schema.
-fn unfit_code(bad: &BadRequest) -> &'static str {
+pub(super) const fn unfit_code(bad: &BadRequest) -> &'static str {
     match bad {
         BadRequest::UnknownAction { .. } => "UNKNOWN_ACTION",
         BadRequest::UnknownResourceType { .. } => "UNKNOWN_RESOURCE_TYPE",

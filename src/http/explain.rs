@@ -1,10 +1,15 @@
 //! `POST /v1/explain`: why a key would be allowed something or denied it, policy by policy, clause by clause.
 
+mod recorded;
+
+use std::borrow::Cow;
+
 use axum::Json;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use self::recorded::RecordedView;
 use super::{
     body::{Fields, missing},
     decision::read_request,
@@ -31,7 +36,7 @@ use crate::{
 #[schema(as = ExplainRequest)]
 #[expect(dead_code, reason = "describes a body for the document; `explain` reads it")]
 struct ExplainRequest {
-    #[schema(example = "classify:create")]
+    #[schema(example = "classify:create", required = false)]
     action: String,
     /// The key's own organization when left out.
     #[schema(value_type = ResourceRef, required = false)]
@@ -44,6 +49,9 @@ struct ExplainRequest {
     key_id: Option<String>,
     #[schema(value_type = ExplainKey, required = false)]
     key: Option<ExplainKey>,
+    /// A decision of this server process, by its id, and then nothing else: it has its own action, key and moment.
+    #[schema(value_type = String, required = false)]
+    decision_id: Option<String>,
     /// RFC 3339; now when left out.
     #[schema(value_type = String, required = false)]
     now: Option<String>,
@@ -81,11 +89,12 @@ struct ExplainOrg {
 }
 
 /// A decision, and what made it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
     /// `allow` or `deny`
-    pub decision: &'static str,
+    #[schema(value_type = String)]
+    pub decision: Cow<'static, str>,
     /// The error code of a denial.
     pub code: Option<String>,
     pub message: Option<String>,
@@ -98,41 +107,48 @@ pub struct ExplanationView {
     pub explanation: Vec<PolicyExplanation>,
     /// Where no policy permits the request: the permits with the fewest parts that do not hold.
     pub nearest: Vec<NearMissView>,
+    /// With `decision_id`: what was decided then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Box<RecordedView>>,
 }
 
 /// One policy, for the request.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PolicyExplanation {
     pub id: String,
     /// `permit` or `forbid`
-    pub effect: &'static str,
+    #[schema(value_type = String)]
+    pub effect: Cow<'static, str>,
     pub file: String,
     pub line: usize,
     /// Whether the request is one that its scope is about.
     pub is_about: bool,
     /// `true`, `false` or `error`: whether the policy as a whole holds.
-    pub value: &'static str,
+    #[schema(value_type = String)]
+    pub value: Cow<'static, str>,
     pub error: Option<String>,
     pub parts: Vec<PartExplanation>,
 }
 
 /// A part of a scope or a clause, looked at alone.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PartExplanation {
     /// `principal`, `action`, `resource`, `when` or `unless`
-    pub kind: &'static str,
+    #[schema(value_type = String)]
+    pub kind: Cow<'static, str>,
     pub text: String,
     pub line: usize,
     pub column: usize,
     /// `true`, `false` or `error`
-    pub value: &'static str,
+    #[schema(value_type = String)]
+    pub value: Cow<'static, str>,
     pub error: Option<String>,
     /// Whether the policy may hold as far as this part goes. An `unless` is out of the way when one of its clauses is false.
     pub holds: bool,
 }
 
 /// A permit that would have held, had these been different.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct NearMissView {
     pub policy: String,
     pub changes: Vec<String>,
@@ -147,12 +163,15 @@ pub struct WhyView {
     pub nearest: Vec<NearMissView>,
 }
 
-/// Explains what a request would be answered, for a key that is there or one that is described.
+/// Explains what a request would be answered, for a key that is there or one that is described, or what one was answered.
 #[utoipa::path(post, path = "/v1/explain", operation_id = "explain", tag = "policies", request_body = ExplainRequest,
     responses((status = 200, body = ExplanationView), Errors))]
 pub(super) async fn explain(mut call: Call) -> Result<Json<ExplanationView>, ApiError> {
     call.authorize(ManagementAction::PoliciesRead, &Target::System)?;
     let mut fields = call.fields()?;
+    if let Some(id) = fields.text("decision_id")? {
+        return recorded::explain(&call, &id, fields).await;
+    }
     let now = optional_field(&mut fields, "now")?.unwrap_or_else(|| call.app.now());
     let (key_id, described) = (fields.text("key_id")?, fields.object("key")?);
     let snapshot = call.app.keeper.current();
@@ -207,24 +226,31 @@ impl ExplanationView {
         let policy_set = engine.digest().to_string();
         let explanation = engine.explain(facts, request, now)?;
         if let Some(refusal) = refusal {
-            return Ok(Self {
-                decision: "deny",
-                code: Some("INVALID_API_KEY".to_owned()),
-                message: Some(format!("{}: it never reaches the policies", refusal.sentence())),
-                missing_permission: None,
-                policies: Vec::new(),
-                policy_set,
-                explanation: Vec::new(),
-                nearest: Vec::new(),
-            });
+            let message = format!("{}: it never reaches the policies", refusal.sentence());
+            return Ok(Self::unasked(engine, Some("INVALID_API_KEY".to_owned()), Some(message)));
         }
         Ok(Self::show(explanation, policy_set))
+    }
+
+    /// A denial of which the policies know nothing.
+    fn unasked(engine: &Engine, code: Option<String>, message: Option<String>) -> Self {
+        Self {
+            decision: "deny".into(),
+            code,
+            message,
+            missing_permission: None,
+            policies: Vec::new(),
+            policy_set: engine.digest().to_string(),
+            explanation: Vec::new(),
+            nearest: Vec::new(),
+            recorded: None,
+        }
     }
 
     fn show(Explanation { decision, why }: Explanation, policy_set: String) -> Self {
         let WhyView { explanation, nearest } = WhyView::from(why);
         Self {
-            decision: decision.effect(),
+            decision: decision.effect().into(),
             code: decision.code().map(str::to_owned),
             // Whoever explains may know what a caller is not told.
             message: match &decision.verdict {
@@ -236,6 +262,7 @@ impl ExplanationView {
             policy_set,
             explanation,
             nearest,
+            recorded: None,
         }
     }
 }
@@ -250,11 +277,11 @@ impl From<Why> for WhyView {
 }
 
 /// `true`, `false` or `error`, and the error.
-fn told(truth: Truth) -> (&'static str, Option<String>) {
+fn told(truth: Truth) -> (Cow<'static, str>, Option<String>) {
     match truth {
-        Truth::True => ("true", None),
-        Truth::False => ("false", None),
-        Truth::Error(error) => ("error", Some(error)),
+        Truth::True => ("true".into(), None),
+        Truth::False => ("false".into(), None),
+        Truth::Error(error) => ("error".into(), Some(error)),
     }
 }
 
@@ -264,7 +291,7 @@ impl From<ExplainedPolicy> for PolicyExplanation {
         let (value, error) = told(policy.holds);
         Self {
             id: policy.info.id.to_string(),
-            effect: if policy.info.effect == Effect::Permit { "permit" } else { "forbid" },
+            effect: if policy.info.effect == Effect::Permit { "permit".into() } else { "forbid".into() },
             file: policy.info.file,
             line: policy.info.line,
             is_about,
@@ -279,7 +306,7 @@ impl From<ExplainedPart> for PartExplanation {
     fn from(part: ExplainedPart) -> Self {
         let (value, error) = told(part.truth);
         let (line, column) = part.position;
-        Self { kind: part.kind.as_str(), text: part.text, line, column, value, error, holds: part.holds }
+        Self { kind: part.kind.as_str().into(), text: part.text, line, column, value, error, holds: part.holds }
     }
 }
 

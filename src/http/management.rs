@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// How long reading from the database may take before its connection counts as one that went silent.
-const SILENT: Duration = Duration::from_secs(10);
+pub(super) const SILENT: Duration = Duration::from_secs(10);
 
 /// An authenticated management call without a query: header shape, size, token and JSON are already in order.
 #[derive(Debug)]
@@ -177,6 +177,11 @@ impl PageQuery {
             return Err(ApiError::invalid(name, "the parameter occurs twice"));
         }
         value.parse().map(Some).map_err(|error: T::Err| ApiError::invalid(name, error.to_string()))
+    }
+
+    /// Says which parameter is unknown, if one is left.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        self.0.first().map_or(Ok(()), |(name, _)| Err(unknown_parameter(name)))
     }
 
     /// `?limit=50` (1 to 200) and `&cursor=…`, which is bound to the list it came from.

@@ -27,6 +27,7 @@ use super::state::Document;
         (name = "admins", description = "For administrators"),
         (name = "policies", description = "For administrators"),
         (name = "audit", description = "For administrators: who changed what"),
+        (name = "recent decisions", description = "For administrators: what was decided, by which policies, under which version"),
         (name = "health", description = "For whoever runs the server"),
     )
 )]

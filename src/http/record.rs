@@ -67,7 +67,10 @@ fn key_facts(found: &Found) -> KeyFacts {
         secret: found.secret.id,
         environment: found.key.environment,
         permissions: found.key.permissions.clone(),
+        created_at: found.key.created_at,
+        expires_at: found.key.expires_at,
         org: found.org.id,
+        org_name: found.org.name.clone(),
         org_suspended: found.org.suspended,
     }
 }
@@ -80,5 +83,6 @@ pub(super) fn judgement(decision_id: DecisionId, request: Option<&Request>, outc
         outcome,
         action: request.map(|request| request.action.as_str().into()),
         resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
+        had_context: request.is_some_and(|request| !request.context.is_empty()),
     }
 }

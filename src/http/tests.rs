@@ -47,6 +47,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::Denied(Box::new(bad("PERMISSION_DENIED"))),
         ApiError::Denied(Box::new(bad("POLICY_ERROR"))),
         ApiError::Conflict(text()),
+        ApiError::TooManyStreams,
         ApiError::NotReady,
         ApiError::Stopping,
         ApiError::StaleSnapshot,
@@ -73,6 +74,7 @@ fn errors() -> Vec<ApiError> {
             | ApiError::Forbidden
             | ApiError::Denied(_)
             | ApiError::Conflict(_)
+            | ApiError::TooManyStreams
             | ApiError::NotReady
             | ApiError::Stopping
             | ApiError::StaleSnapshot

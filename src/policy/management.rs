@@ -23,6 +23,7 @@ pub enum Action {
     AdminsList,
     AdminsRevoke,
     AuditRead,
+    DecisionsRead,
     KeysCreate,
     KeysDisable,
     KeysEnable,
@@ -45,11 +46,12 @@ pub enum Action {
 
 impl Action {
     /// Every operation that the server asks about.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AdminsCreate,
         Self::AdminsList,
         Self::AdminsRevoke,
         Self::AuditRead,
+        Self::DecisionsRead,
         Self::KeysCreate,
         Self::KeysDisable,
         Self::KeysEnable,
@@ -78,6 +80,7 @@ impl Action {
             Self::AdminsList => "admins:list",
             Self::AdminsRevoke => "admins:revoke",
             Self::AuditRead => "audit:read",
+            Self::DecisionsRead => "decisions:read",
             Self::KeysCreate => "keys:create",
             Self::KeysDisable => "keys:disable",
             Self::KeysEnable => "keys:enable",
@@ -106,6 +109,7 @@ impl Action {
             self,
             Self::AdminsList
                 | Self::AuditRead
+                | Self::DecisionsRead
                 | Self::KeysList
                 | Self::KeysRead
                 | Self::OrgsList

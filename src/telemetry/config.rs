@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{TelemetryError, export};
+use super::{TelemetryError, export, recent};
 
-/// Section `log`: what is written to stderr, as JSON lines.
+/// Section `log`: what is written to stderr, as JSON lines, and what is kept in memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
@@ -15,6 +15,10 @@ pub struct LogConfig {
     pub level: String,
     /// Which decisions are lines: `off`, `denies` or `all`.
     pub decisions: LoggedDecisions,
+    /// So many of the last decisions are kept in memory, for `GET /v1/decisions` and `explain`; 0 keeps none.
+    pub recent: usize,
+    /// And so many bytes of them.
+    pub recent_bytes: usize,
 }
 
 /// Which decisions are lines of the log.
@@ -68,7 +72,7 @@ impl<'de> serde::Deserialize<'de> for LoggedDecisions {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), decisions: LoggedDecisions::All }
+        Self { level: "info".to_owned(), decisions: LoggedDecisions::All, recent: 10_000, recent_bytes: 16 * 1024 * 1024 }
     }
 }
 
@@ -76,9 +80,11 @@ impl LogConfig {
     /// Whether the section makes sense.
     ///
     /// # Errors
-    /// When the level is none.
+    /// When the level is none, or the last decisions are too many or have no room.
     pub fn check(&self) -> Result<(), TelemetryError> {
-        self.filter().map(drop)
+        self.filter()?;
+        let fits = self.recent <= recent::MOST && self.recent_bytes >= recent::LEAST_BYTES;
+        fits.then_some(()).ok_or(TelemetryError::Recent)
     }
 
     /// The filter that the level stands for.
@@ -226,6 +232,15 @@ mod tests {
         }
         for text in ["", "inof", "info,", "claviger", "info,claviger=loud", "claviger[=debug"] {
             assert!(matches!(level(text), Err(TelemetryError::Level(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_decisions_are_not_without_number() {
+        let check = |recent, recent_bytes| LogConfig { recent, recent_bytes, ..LogConfig::default() }.check();
+        assert!(check(0, recent::LEAST_BYTES).is_ok() && check(recent::MOST, usize::MAX).is_ok());
+        for (count, bytes) in [(recent::MOST + 1, recent::LEAST_BYTES), (1, recent::LEAST_BYTES - 1)] {
+            assert!(matches!(check(count, bytes), Err(TelemetryError::Recent)), "{count} {bytes}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 
 use super::{config::LoggedDecisions, parent::TraceParent};
 use crate::domain::{
+    clock::Timestamp,
     decision::{Decision, Verdict},
     id::{DecisionId, KeyId, OrgId, SecretId},
     key::{Environment, Refusal},
@@ -98,11 +99,14 @@ pub struct Item {
 /// What was asked and how it was decided.
 #[derive(Debug)]
 pub struct Judgement {
+    /// Its moment is the one that was decided for.
     pub decision_id: DecisionId,
     pub outcome: Outcome,
     pub action: Option<CallerText>,
     /// Type and id of what was to be acted on.
     pub resource: Option<(CallerText, CallerText)>,
+    /// Whether the request had a context with something in it, which is not recorded.
+    pub had_context: bool,
 }
 
 /// How it was decided.
@@ -139,7 +143,8 @@ impl Judgement {
 
 impl Outcome {
     /// `allow` or `deny`.
-    pub(super) fn effect(&self) -> &'static str {
+    #[must_use]
+    pub fn effect(&self) -> &'static str {
         match self {
             Self::Decided(decision) => decision.effect(),
             Self::Refused(_) | Self::Rejected(_) => "deny",
@@ -147,7 +152,8 @@ impl Outcome {
     }
 
     /// `permit`, `forbid`, `no_permit`, `policy_error`, `invalid_key`, or the code in lower case.
-    pub(super) fn reason(&self) -> Cow<'static, str> {
+    #[must_use]
+    pub fn reason(&self) -> Cow<'static, str> {
         match self {
             Self::Decided(decision) => decision.reason().into(),
             Self::Refused(_) => "invalid_key".into(),
@@ -156,7 +162,8 @@ impl Outcome {
     }
 
     /// The error code that the answer carries.
-    pub(super) fn code(&self) -> Option<&str> {
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
         match self {
             Self::Decided(decision) => decision.code(),
             Self::Refused(_) => Some("INVALID_API_KEY"),
@@ -177,7 +184,10 @@ pub struct KeyFacts {
     pub secret: SecretId,
     pub environment: Environment,
     pub permissions: Arc<[Permission]>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub org: OrgId,
+    pub org_name: Arc<str>,
     pub org_suspended: bool,
 }
 
@@ -186,18 +196,27 @@ const LONGEST: usize = 256;
 
 /// A text that a caller wrote: cut to 256 characters when taken, redacted whenever it is read.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CallerText(Box<str>);
+pub struct CallerText {
+    text: Box<str>,
+    is_cut: bool,
+}
 
 impl CallerText {
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.text.len()
     }
 
     /// The text without anything shaped like a secret.
     #[must_use]
     pub fn clean(&self) -> Cow<'_, str> {
-        redact(&self.0)
+        redact(&self.text)
+    }
+
+    /// Whether [`CallerText::clean`] is everything that the caller wrote.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.is_cut && matches!(self.clean(), Cow::Borrowed(_))
     }
 }
 
@@ -205,7 +224,8 @@ impl From<&str> for CallerText {
     fn from(text: &str) -> Self {
         // The cut may fall into a secret: what is left of it is caught by the redactor, or shorter than a secret's part.
         let end = if text.len() <= LONGEST { None } else { text.char_indices().nth(LONGEST) };
-        Self(end.and_then(|(end, _)| text.get(..end)).unwrap_or(text).into())
+        let cut = end.and_then(|(end, _)| text.get(..end));
+        Self { text: cut.unwrap_or(text).into(), is_cut: cut.is_some() }
     }
 }
 
@@ -226,6 +246,9 @@ mod tests {
         assert_eq!(CallerText::from("é".repeat(70_000).as_str()).clean(), "é".repeat(256));
         assert_eq!(CallerText::from("é".repeat(200).as_str()).clean(), "é".repeat(200));
         assert_eq!(CallerText::from("").clean(), "");
+        assert!(!CallerText::from("x".repeat(257).as_str()).is_whole());
+        assert!(!CallerText::from("op_live_0123456789abc").is_whole());
+        assert!(CallerText::from("x".repeat(256).as_str()).is_whole());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     config::LoggedDecisions,
     export::{Piece, Tally},
     queue::{Load, Sender},
+    recent::Recent,
     record::DecisionRecord,
     sampling::{Fate, Sampling},
     spans::Recorded,
@@ -24,6 +25,7 @@ pub(super) struct Channels {
     pub(super) spans: Option<Sender<Piece>>,
     pub(super) lines: Option<Sender<Arc<Recorded>>>,
     pub(super) logged: LoggedDecisions,
+    pub(super) recent: Option<Recent>,
     pub(super) tally: Arc<Tally>,
     pub(super) random: Random,
     pub(super) sampling: Sampling,
@@ -56,7 +58,7 @@ impl Recorder {
     }
 
     pub(super) fn new(channels: Channels) -> Self {
-        let wanted = channels.spans.is_some() || channels.lines.is_some();
+        let wanted = channels.spans.is_some() || channels.lines.is_some() || channels.recent.is_some();
         Self(wanted.then(|| Arc::new(channels)))
     }
 
@@ -66,11 +68,20 @@ impl Recorder {
         self.0.is_some()
     }
 
+    /// The last decisions, where they are kept.
+    #[must_use]
+    pub fn recent(&self) -> Option<&Recent> {
+        self.0.as_ref()?.recent.as_ref()
+    }
+
     /// Takes a record; what there is no room for is dropped and counted.
     pub fn record(&self, record: DecisionRecord) {
         let Some(channels) = &self.0 else { return };
         let random = channels.spans.is_some().then_some(&channels.random);
         let recorded = Arc::new(Recorded::new(record, random));
+        if let Some(recent) = &channels.recent {
+            recent.keep(&recorded);
+        }
         let bytes = recorded.bytes();
         if let Some(lines) = &channels.lines {
             let count = recorded.lines(channels.logged);

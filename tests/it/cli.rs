@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod check;
 mod config;
+mod decisions;
 mod doctor;
 mod help;
 mod init;

@@ -5,6 +5,7 @@ mod arrival;
 mod audit;
 mod authorize;
 mod credentials;
+mod decisions;
 mod docs;
 mod envelope;
 mod errors;

@@ -57,6 +57,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         outcome,
         action: Some("classify:create".into()),
         resource: Some(("Org".into(), "org_elsewhere".into())),
+        had_context: false,
     }
 }
 
@@ -75,7 +76,10 @@ fn record(answer: Answer) -> DecisionRecord {
             secret: SecretId::new(now, &random),
             environment: Environment::Live,
             permissions: ["classify:create", "scan:read"].map(|name| name.parse().unwrap()).into(),
+            created_at: now,
+            expires_at: None,
             org: OrgId::new(now, &random),
+            org_name: "Acme".into(),
             org_suspended: false,
         }),
         policy_set: Some("sha256:0123".into()),

@@ -18,7 +18,8 @@ use crate::{
 #[derive(Debug, Args)]
 pub(in crate::cli) struct QuestionArgs {
     /// A permission
-    action: String,
+    #[arg(required = true)]
+    action: Option<String>,
     /// What is acted on, as Cedar writes it: Type::"id" [default: the key's own organization]
     #[arg(long, value_name = "RESOURCE")]
     resource: Option<String>,
@@ -51,12 +52,13 @@ impl QuestionArgs {
 
     /// Reads the flags, and the context from where they say.
     pub(in crate::cli) fn read(&self) -> Result<Question, Failure> {
+        let action = self.action.clone().ok_or_else(|| Failure::usage("there is no action"))?;
         let resource = self.resource.as_deref().map(|text| {
             parse_resource(text).ok_or_else(|| {
                 Failure::usage(format!("`{}` is no resource; write it as `Org::\"org_…\"`, quoted for the shell", redact(text)))
             })
         });
-        Ok(Question { action: self.action.clone(), resource: resource.transpose()?, context: self.read_context()? })
+        Ok(Question { action, resource: resource.transpose()?, context: self.read_context()? })
     }
 
     fn read_context(&self) -> Result<Option<Box<RawValue>>, Failure> {

@@ -1,5 +1,7 @@
 //! `claviger policy explain`: why a key would be allowed something or denied it.
 
+mod recorded;
+
 use std::io::{self, Write as _};
 
 use clap::{Args, ValueEnum};
@@ -10,9 +12,10 @@ use super::{
     why,
 };
 use crate::{
-    cli::{check::question::QuestionArgs, exit::Exit, failure::Failure, streams::Streams},
+    cli::{check::question::QuestionArgs, exit::Exit, failure::Failure, remote::AdminArgs, streams::Streams},
     domain::{
         clock::{Clock, Timestamp},
+        id::DecisionId,
         key::{Environment, Refusal},
         permission::Permissions,
     },
@@ -22,7 +25,13 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(mut_arg("action", |action| action.required(false).required_unless_present("decision")))]
 pub(super) struct ExplainArgs {
+    /// A decision of a running server, by its id, instead of a request: with the facts, the moment and the policies of then
+    #[arg(long, value_name = "ID", conflicts_with_all = DESCRIBED)]
+    decision: Option<DecisionId>,
+    #[command(flatten)]
+    server: AdminArgs,
     #[command(flatten)]
     question: QuestionArgs,
     /// A permission or preset of the key, or `all`; may be repeated [default: none]
@@ -50,6 +59,9 @@ pub(super) struct ExplainArgs {
     format: ExplainFormat,
 }
 
+/// What a recorded decision has already.
+const DESCRIBED: [&str; 8] = ["action", "resource", "context", "permission", "suspended", "created_at", "expires_at", "now"];
+
 /// How an explanation is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExplainFormat {
@@ -60,6 +72,12 @@ enum ExplainFormat {
 }
 
 pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
+    if let Some(id) = args.decision {
+        return tell(recorded::ask(&args.server, id), args, streams);
+    }
+    if args.server.is_given() {
+        return tell(Err(Failure::usage("a server is asked about a `--decision`; all else is explained here")), args, streams);
+    }
     let files = match files::read(&args.dirs.dirs()) {
         Ok(files) => files,
         Err(error) => {
@@ -74,7 +92,11 @@ pub(super) fn run(args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<E
             return Ok(Exit::Negative);
         }
     };
-    match explain(args, &engine) {
+    tell(explain(args, &engine), args, streams)
+}
+
+fn tell(explained: Result<ExplanationView, Failure>, args: &ExplainArgs, streams: &mut Streams<'_>) -> io::Result<Exit> {
+    match explained {
         Ok(view) => {
             match args.format {
                 ExplainFormat::Human => write_human(&view, streams)?,
@@ -119,7 +141,10 @@ fn permissions(args: &ExplainArgs, engine: &Engine) -> Result<Permissions, Failu
 }
 
 fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<()> {
-    let decision = streams.out.verdict(view.decision == "allow", view.decision);
+    if let Some(recorded) = &view.recorded {
+        write!(streams.out, "{}", recorded::tell(recorded))?;
+    }
+    let decision = streams.out.verdict(view.decision == "allow", &view.decision);
     match (&view.code, &view.message) {
         (Some(code), Some(message)) => writeln!(streams.out, "{decision}: {code}: {message}")?,
         _ => writeln!(streams.out, "{decision}: by {}", view.policies.join(", "))?,

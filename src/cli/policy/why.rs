@@ -33,7 +33,7 @@ fn tell_part(part: &PartExplanation, paint: Paint<'_>) -> String {
     let mark = mark(part.holds, part.error.is_some(), paint);
     let text = one_line(&part.text);
     // A scope says itself what it is about.
-    let kind = if matches!(part.kind, "when" | "unless") { format!("{} ", part.kind) } else { String::new() };
+    let kind = if matches!(&*part.kind, "when" | "unless") { format!("{} ", part.kind) } else { String::new() };
     // The clauses of an `unless` are out of the way together; which of them is false is not to be seen from the mark.
     let value = match &part.error {
         Some(error) => format!("  {}", one_line(error)),

@@ -74,6 +74,25 @@ fn assert_tells(bytes: &[u8], marks: &[&str], what: &str) {
     }
 }
 
+/// Claims that neither the list of decisions nor what explains the last of them holds a part of a secret.
+async fn assert_no_decision_shows_any(server: &Program, secrets: &Secrets, search: &Search) {
+    let admin = server.bearer(&secrets.owner);
+    let (mut ids, mut all, mut cursor) = (Vec::new(), String::new(), String::new());
+    loop {
+        let page = admin.get(&format!("/v1/decisions?limit=200{cursor}")).await.expect(200).body;
+        ids.extend(page["data"].as_array().unwrap().iter().map(|view| view["id"].clone()));
+        all.push_str(&page.to_string());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert!(ids.len() > 500, "{}", ids.len());
+    for id in ids.iter().take(500) {
+        all.push_str(&admin.post("/v1/explain", json!({ "decision_id": id })).await.expect(200).body.to_string());
+    }
+    search.assert_finds_nothing(all.as_bytes(), "the decisions in memory");
+    assert_tells(all.as_bytes(), &["mark-of-a-resource", "mark-of-a-request"], "the decisions in memory");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     let (place, receiver) = (Place::sqlite(), Receiver::start().await);
@@ -97,6 +116,8 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     let question = json!({ "action": "jobs:read", "resource": { "type": "Org", "id": "mark-of-a-resource" } });
     marked.post("/v1/authorize", question).await.expect(403);
     server.bearer(&secrets.owner).create_org("mark-of-an-org").await;
+
+    assert_no_decision_shows_any(&server, &secrets, &search).await;
 
     assert_files_hold_none(&secrets.all, place.path());
     let said = server.stop();

@@ -28,7 +28,7 @@ async fn every_route_of_the_document_answers_and_wants_the_credential_that_it_sa
     let mut count = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         let methods = methods.as_object().unwrap();
-        let target = ["{org}", "{key}", "{admin}"].iter().fold(path.clone(), |path, name| path.replace(name, "x"));
+        let target = ["{org}", "{key}", "{admin}", "{decision}"].iter().fold(path.clone(), |path, name| path.replace(name, "x"));
         assert!(!target.contains('{'), "{path}");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let body = if method == Method::GET { Value::Null } else { json!({}) };
@@ -59,11 +59,11 @@ async fn every_code_has_its_place_on_the_page_that_errors_lead_to() {
     // The first text after each `explain(` is a code.
     let explained = EXPLANATIONS.split("explain(").filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
     let mut codes: Vec<String> = explained.filter(is_code).map(str::to_owned).collect();
-    assert_eq!(codes.len(), 22);
+    assert_eq!(codes.len(), 23);
     let policies = app.owner().get("/v1/policies").await.expect(200);
     let named = policies["policies"].as_array().unwrap().iter().filter_map(|policy| policy["annotations"]["code"].as_str());
     codes.extend(named.map(str::to_owned));
-    assert!(codes.len() == 24 && codes.contains(&"CLOSED_TODAY".to_owned()), "{codes:?}");
+    assert!(codes.len() == 25 && codes.contains(&"CLOSED_TODAY".to_owned()), "{codes:?}");
     for code in codes {
         assert_eq!(page.matches(&format!("<section id=\"{code}\">")).count(), 1, "{code}");
     }

@@ -175,6 +175,12 @@ async fn troubled(page: &mut Page, world: &World) {
     stale.state.clock.advance(Duration::from_secs(61));
     page.show(&Ask::new("StaleSnapshot", "the database is gone for long", &stale.anonymous(), "POST /v1/authorize", text)).await;
 
+    let streams = TestApp::new().await;
+    let owner = streams.owner();
+    let open = futures_util::future::join_all((0..8).map(|_| owner.open("/v1/decisions/stream"))).await;
+    page.show(&Ask::new("TooManyStreams", "one more than there may be", &owner, "GET /v1/decisions/stream", "")).await;
+    drop(open);
+
     let unsure = unsure().await;
     let text = r#"{"name":"Umbrella"}"#;
     page.show(&Ask::new("OutcomeUnknown", "the commit was not answered", &unsure.owner(), "POST /v1/orgs", text)).await;

@@ -43,6 +43,9 @@ const MATRIX: &[(&str, Role, [bool; 3])] = &[
     ("list_replicas", Role::Auditor, [true, true, true]),
     ("list_audit", Role::Auditor, [true, true, true]),
     ("read_audit_head", Role::Auditor, [true, true, true]),
+    ("list_decisions", Role::Auditor, [true, true, true]),
+    ("find_decision", Role::Auditor, [true, true, true]),
+    ("stream_decisions", Role::Auditor, [true, true, true]),
 ];
 
 /// The management calls of the document: method and path by operation.
@@ -88,19 +91,21 @@ async fn each_role_may_do_what_the_matrix_says_and_nothing_else() {
     for role in ROLES {
         callers.push(app.admin(role).await);
     }
-    let nothing = ["org", "key", "adm"].map(|kind| format!("{kind}_00000000000000000000000000"));
+    let nothing = ["org", "key", "adm", "dec"].map(|kind| format!("{kind}_00000000000000000000000000"));
     for (row, (operation, about, allowed)) in MATRIX.iter().enumerate() {
         for (column, caller) in callers.iter().enumerate() {
             let unique = row * ROLES.len() + column;
             let (org, made) = app.org_with_key(&format!("org-{unique}"), &[]).await;
             let admin = app.new_admin(*about).await.0;
             let (method, path) = &calls[*operation];
-            let send = async |[org, key, admin]: &[String; 3]| {
-                let path = path.replace("{org}", org).replace("{key}", key).replace("{admin}", admin);
+            let decision = app.key(&made).authorize("jobs:read").await.json()["decision_id"].as_str().unwrap().to_owned();
+            let send = async |[org, key, admin, decision]: &[String; 4]| {
+                let path =
+                    path.replace("{org}", org).replace("{key}", key).replace("{admin}", admin).replace("{decision}", decision);
                 caller.send_json(method.clone(), &path, body(operation, *about, unique)).await
             };
             let revision = app.revision().await;
-            let answer = send(&[org.id.to_string(), made.id(), admin.id.to_string()]).await;
+            let answer = send(&[org.id.to_string(), made.id(), admin.id.to_string(), decision]).await;
             if allowed[column] {
                 assert!([200, 201].contains(&answer.status), "{operation} of {about:?} by {:?}: {answer:?}", ROLES[column]);
                 continue;

@@ -1,6 +1,6 @@
 //! The server as `serve` builds it, on a fresh database, with a clock that stands still.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use claviger::{
     domain::{
@@ -18,7 +18,7 @@ use claviger::{
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
-    telemetry::Recorder,
+    telemetry::{self, LogConfig, LoggedDecisions, Recorder, TraceConfig},
 };
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ use super::{
     postgres::{drop_database, postgres_url},
 };
 
-/// What may differ from the usual: SQLite, the shipped policies, no pepper, no records.
+/// What may differ from the usual: SQLite, the shipped policies, no pepper, a thousand decisions kept and nothing told of them.
 pub(crate) struct Setup {
     pub(crate) postgres: bool,
     pub(crate) files: PolicyFiles,
@@ -39,8 +39,15 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { postgres: false, files: shipped(), peppers: Peppers::default(), recorder: Recorder::off(), explains: false }
+        Self { postgres: false, files: shipped(), peppers: Peppers::default(), recorder: keeping(1_000), explains: false }
     }
+}
+
+/// Keeps so many decisions, and tells nobody of them.
+pub(crate) fn keeping(count: usize) -> Recorder {
+    let log = LogConfig { decisions: LoggedDecisions::Off, recent: count, ..LogConfig::default() };
+    let (clock, random) = (Clock::System, Random::System);
+    telemetry::open(&log, &TraceConfig::default(), &clock, &random, Box::new(io::sink())).unwrap().recorder()
 }
 
 /// The shipped policies and schema, and more of both.

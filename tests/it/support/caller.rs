@@ -67,6 +67,15 @@ impl<'a> Caller<'a> {
         self.send_request(request.body(body).unwrap()).await
     }
 
+    /// Asks for something without an end, and reads none of it.
+    pub(crate) async fn open(&self, path: &str) -> Response<Body> {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value.as_bytes());
+        }
+        self.app.api.answer(request.body(Body::empty()).unwrap(), None).await
+    }
+
     /// Sends a request as it is.
     pub(crate) async fn send_request(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().to_string());
@@ -97,7 +106,9 @@ pub(crate) struct Answer {
 impl Answer {
     async fn read(method: Method, path: String, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        // A stream has no end.
+        let is_stream = parts.headers.get("content-type").is_some_and(|media| media == "text/event-stream");
+        let bytes = if is_stream { Bytes::new() } else { body.collect().await.unwrap().to_bytes() };
         let answer = Self { asked: format!("{method} {path}"), status: parts.status.as_u16(), headers: parts.headers, bytes };
         answer.check(method == Method::HEAD);
         answer

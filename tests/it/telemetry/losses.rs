@@ -9,14 +9,16 @@ use std::{
 };
 
 use claviger::{
-    domain::{clock::Clock, random::Random},
-    telemetry::{self, Counts, Recorder, TraceConfig},
+    domain::{clock::Clock, key::Refusal, random::Random},
+    telemetry::{self, Counts, RecentFilter, Recorder, TraceConfig},
 };
 use mock_collector::{MockServer, Protocol};
 use serde_json::Value;
 use tokio::{runtime::Runtime, time::timeout};
 
-use super::{LogConfig, Telemetry, TelemetryError, allowed, apart, batch, one, open, to, without_decision_lines};
+use super::{
+    LogConfig, Outcome, Telemetry, TelemetryError, allowed, apart, batch, forbidden, one, open, to, without_decision_lines,
+};
 
 /// An address that nobody listens on.
 fn nobody() -> SocketAddr {
@@ -162,11 +164,26 @@ async fn the_configured_headers_go_to_the_path_of_the_standard() {
 
 #[tokio::test]
 async fn when_nobody_wants_records_none_is_kept() {
-    let (telemetry, written) = open(&without_decision_lines(), &TraceConfig::default()).unwrap();
-    assert!(!telemetry.recorder().wants_records());
+    let log = LogConfig { recent: 0, ..without_decision_lines() };
+    let (telemetry, written) = open(&log, &TraceConfig::default()).unwrap();
+    assert!(!telemetry.recorder().wants_records() && telemetry.recorder().recent().is_none());
     telemetry.recorder().record(one(allowed()));
     Recorder::off().record(one(allowed()));
     assert_eq!((end(telemetry).await, written.text()), (Counts::default(), String::new()));
+}
+
+#[tokio::test]
+async fn every_decision_is_kept_whatever_is_logged_and_sampled() {
+    let trace = TraceConfig { allow_ratio: 0.0, ..to(format!("http://{}", nobody())) };
+    for log in [LogConfig::default(), without_decision_lines()] {
+        let (telemetry, _) = open(&log, &trace).unwrap();
+        let recorder = telemetry.recorder();
+        recorder.record(one(allowed()));
+        recorder.record(batch([allowed(), forbidden(), allowed()]));
+        (0..500).for_each(|_| recorder.record(one(Outcome::Refused(Refusal::Unknown))));
+        assert_eq!(recorder.recent().unwrap().list(&RecentFilter::default(), 1_000, None).0.len(), 504);
+        end(telemetry).await;
+    }
 }
 
 /// A log that nobody reads: the first write never returns.

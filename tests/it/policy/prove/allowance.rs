@@ -30,7 +30,7 @@ fn a_new_permission_is_wider_and_passes_where_it_is_allowed_to_be() {
         assert_eq!((proved.code, &*proved.err), (0, ""), "{proved:?}");
         for words in [
             "  WIDER      Action::\"exports:create\"\n    allowed by `--allow-wider`\n    at policies/permissions.cedar:2\n",
-            "\nok: 6 policies proved, 28 actions same, 1 action WIDER (allowed)\n",
+            "\nok: 6 policies proved, 29 actions same, 1 action WIDER (allowed)\n",
         ] {
             assert!(proved.out.contains(words), "{words}\n{}", proved.out);
         }
