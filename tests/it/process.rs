@@ -3,6 +3,7 @@
 mod alone;
 mod canary;
 mod clocks;
+mod collector;
 mod dev;
 mod kill;
 mod last_use;
