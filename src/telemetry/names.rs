@@ -1,4 +1,6 @@
-//! Every attribute and log field by name; spans and log lines share them.
+//! Every attribute, log field and metric by name; spans and log lines share the attributes.
+
+pub mod metrics;
 
 /// `allow` or `deny`.
 pub const DECISION: &str = "claviger.decision";
