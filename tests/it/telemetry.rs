@@ -21,8 +21,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Telemetry,
-        TelemetryError, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        Telemetry, TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -56,6 +56,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         decision_id: DecisionId::new(now, &Random::seeded(1)),
         outcome,
         action: Some("classify:create".into()),
+        in_schema: true,
         resource: Some(("Org".into(), "org_elsewhere".into())),
         had_context: false,
     }
@@ -132,7 +133,8 @@ impl Written {
 fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
     let written = Written::default();
     let clock = Clock::manual(Timestamp::from_millis(1_795_494_626_000));
-    let telemetry = telemetry::open(log, trace, &clock, &Random::seeded(3), Box::new(written.clone()))?;
+    let telemetry =
+        telemetry::open(log, trace, &MetricsConfig::default(), &clock, &Random::seeded(3), Box::new(written.clone()))?;
     Ok((telemetry, written))
 }
 
