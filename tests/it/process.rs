@@ -6,6 +6,7 @@ mod clocks;
 mod dev;
 mod kill;
 mod last_use;
+mod metrics;
 mod reload;
 mod rolling;
 mod serve;
