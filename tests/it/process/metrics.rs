@@ -132,14 +132,15 @@ async fn a_reload_is_counted_whether_it_fails_or_succeeds() {
     let file = directory.path().join("policies").join("more.cedar");
     fs::write(&file, "forbid (principal, action, resource").unwrap();
     let after = async |success, failure| {
-        eventually("the reload is counted", Duration::from_secs(30), async || {
+        eventually(&format!("{success} reloads and {failure} failures"), Duration::from_secs(30), async || {
             let (succeeded, failed, last) = counts().await;
             (succeeded == success && failed == failure).then_some(last)
         })
         .await
     };
     assert_eq!(after(0.0, 1.0).await, first);
-    fs::write(&file, "// nothing\n").unwrap();
+    let closed = r#"@id("scans-closed") forbid (principal, action == Action::"scan:create", resource);"#;
+    fs::write(&file, closed).unwrap();
     assert!(after(1.0, 1.0).await > first);
 }
 
