@@ -21,8 +21,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, RecentFilter,
-        Recorder, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        RecentFilter, Recorder, TraceConfig,
     },
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -58,6 +58,7 @@ impl Allow {
             decision_id: self.id,
             outcome: Outcome::Decided(Arc::new(Decision { verdict: Verdict::Allow, policies })),
             action: Some("classify:create".into()),
+            in_schema: true,
             resource: None,
             had_context: false,
         };
@@ -80,7 +81,14 @@ impl Allow {
 
 fn recorder(recent: usize) -> Recorder {
     let log = LogConfig { decisions: LoggedDecisions::Off, recent, ..LogConfig::default() };
-    let open = telemetry::open(&log, &TraceConfig::default(), &Clock::System, &Random::System, Box::new(io::sink()));
+    let open = telemetry::open(
+        &log,
+        &TraceConfig::default(),
+        &MetricsConfig::default(),
+        &Clock::System,
+        &Random::System,
+        Box::new(io::sink()),
+    );
     open.expect("telemetry opens").recorder()
 }
 

@@ -1,8 +1,9 @@
-//! Decision records, spans and logs.
+//! Decision records, spans, logs and metrics.
 //!
 //! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
 //! it what people read: `claviger-log` a JSON line on stderr, `claviger-spans` a span for the OTLP collector. Everything else is
-//! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector.
+//! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector. What is counted and timed lies in
+//! [`metrics`], to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
 
 mod attributes;
 mod complaint;
@@ -10,6 +11,7 @@ mod config;
 mod export;
 mod lines;
 mod log;
+mod metrics;
 pub mod names;
 mod otlp;
 mod parent;
@@ -28,30 +30,36 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{Temporality, exporter::PushMetricExporter as _},
+    trace::{Sampler, SdkTracerProvider},
+};
 use tokio::{
     runtime::{self, Runtime},
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{Instant, timeout},
 };
 use tracing::Dispatch;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
-    config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
+    config::{HeaderSecret, LogConfig, LoggedDecisions, MetricsConfig, OtlpProtocol, TraceConfig},
+    metrics::page::{MetricsPage, TextForm},
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
-    recorder::{Counts, Recorder},
+    recorder::{Counts, Recorder, Timing},
 };
 use self::{
     export::{Forward, Tally},
     lines::Lines,
+    metrics::{Metrics, Reader, push::push_metrics},
     queue::{Load, bounded},
     recorder::Channels,
     sampling::Sampling,
 };
-use crate::domain::{clock::Clock, random::Random};
+use crate::domain::{clock::Clock, random::Random, replica::Readings};
 
 /// So long the threads may flush, a little less than [`Telemetry::shutdown`] takes at most.
 const FLUSH: Duration = Duration::from_millis(4_500);
@@ -66,8 +74,12 @@ pub enum TelemetryError {
     Level(String),
     #[error("`{0}` is no URL of a collector, such as `http://localhost:4318`")]
     Endpoint(String),
-    #[error("the header `{0}` of `trace.headers` is none that HTTP can carry")]
-    Header(String),
+    #[error("the header `{name}` of `{section}.headers` is none that HTTP can carry")]
+    Header { section: &'static str, name: String },
+    #[error(
+        "`{0}` is no interval of exports: use a number of seconds, such as `15s`, in `OTEL_METRIC_EXPORT_INTERVAL` of milliseconds"
+    )]
+    Interval(String),
     #[error("`trace.queue` must be at least {}", export::PACE.batch)]
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
@@ -78,7 +90,7 @@ pub enum TelemetryError {
     Ratio,
     #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf` or `grpc`")]
     Protocol(String),
-    #[error("the exporter of spans cannot be built: {0}")]
+    #[error("the exporter to the collector cannot be built: {0}")]
     Exporter(String),
     #[error("a thread of telemetry cannot start")]
     Thread(#[source] io::Error),
@@ -91,6 +103,10 @@ pub enum TelemetryError {
 pub struct Telemetry {
     recorder: Recorder,
     dispatch: Dispatch,
+    metrics: Option<Arc<Metrics>>,
+    page: Option<MetricsPage>,
+    /// Tells the sender of metrics until when it may last.
+    closing: watch::Sender<Option<Instant>>,
     /// Each ends with its thread.
     threads: Vec<oneshot::Receiver<()>>,
 }
@@ -99,8 +115,14 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// When a setting makes no sense, a thread cannot start, or this was called before.
-pub fn start(log: &LogConfig, trace: &TraceConfig, clock: &Clock, random: &Random) -> Result<Telemetry, TelemetryError> {
-    let telemetry = open(log, trace, clock, random, Box::new(io::stderr()))?;
+pub fn start(
+    log: &LogConfig,
+    trace: &TraceConfig,
+    metrics: &MetricsConfig,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Telemetry, TelemetryError> {
+    let telemetry = open(log, trace, metrics, clock, random, Box::new(io::stderr()))?;
     telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
     Ok(telemetry)
 }
@@ -121,6 +143,7 @@ pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
 pub fn open(
     log: &LogConfig,
     trace: &TraceConfig,
+    metrics: &MetricsConfig,
     clock: &Clock,
     random: &Random,
     output: Box<dyn Write + Send>,
@@ -128,18 +151,20 @@ pub fn open(
     log.check()?;
     let level = log.filter()?;
     trace.check()?;
+    metrics.check()?;
     let lines = Lines::new(output);
     let tally = Arc::new(Tally::default());
     let mut threads = Vec::new();
+    let resource = otlp::resource(random);
 
     let mut spans = None;
     let mut provider = None;
-    if let Some(target) = otlp::target(trace, |name| std::env::var(name).ok())? {
-        let resource = otlp::resource(random);
+    if let Some(target) = otlp::span_target(trace, variable)? {
+        let resource = resource.clone();
         let runtime = own_runtime()?;
         let exporter = {
             let _inside = runtime.enter();
-            otlp::exporter(target, trace, &resource)?
+            otlp::span_exporter(target, &resource)?
         };
         let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
         let tally = Arc::clone(&tally);
@@ -156,6 +181,8 @@ pub fn open(
         threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines, logged).await)?);
         log_lines = Some(sender);
     }
+    let (closing, told) = watch::channel(None);
+    let (metrics, page) = open_metrics(metrics, resource, told, &mut threads)?;
 
     let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
     let recent = (log.recent > 0).then(|| Recent::new(log.recent, log.recent_bytes));
@@ -164,11 +191,45 @@ pub fn open(
         lines: log_lines,
         logged,
         recent,
+        metrics: metrics.clone(),
         tally,
         random: random.clone(),
         sampling: Sampling::new(trace.allow_ratio),
     });
-    Ok(Telemetry { recorder, dispatch, threads })
+    Ok(Telemetry { recorder, dispatch, metrics, page, closing, threads })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The metrics, where they are asked for or sent, and the page, where they are asked for.
+fn open_metrics(
+    config: &MetricsConfig,
+    resource: Resource,
+    closing: watch::Receiver<Option<Instant>>,
+    threads: &mut Vec<oneshot::Receiver<()>>,
+) -> Result<(Option<Arc<Metrics>>, Option<MetricsPage>), TelemetryError> {
+    let page = config.listen.as_ref().map(|_| Reader::new(Temporality::Cumulative));
+    let mut readers = Vec::from_iter(page.clone());
+    if let Some(target) = otlp::metric_target(config, variable)? {
+        let interval = config.interval(variable)?;
+        let runtime = own_runtime()?;
+        let exporter = {
+            let _inside = runtime.enter();
+            otlp::metric_exporter(target)?
+        };
+        let reader = Reader::new(exporter.temporality());
+        readers.push(reader.clone());
+        let work = async move || push_metrics(&reader, &exporter, interval, closing).await;
+        threads.push(spawn("claviger-metrics", runtime, work)?);
+    }
+    if readers.is_empty() {
+        return Ok((None, None));
+    }
+    let metrics = Arc::new(Metrics::new(resource, readers));
+    let page = page.map(|reader| MetricsPage { metrics: Arc::clone(&metrics), reader });
+    Ok((Some(metrics), page))
 }
 
 fn own_runtime() -> Result<Runtime, TelemetryError> {
@@ -199,6 +260,17 @@ impl Telemetry {
         self.recorder.clone()
     }
 
+    /// Shows what a server tells of itself among the metrics; `None` once it tells no more.
+    pub fn watch(&self, read: impl Fn() -> Option<Readings> + Clone + Send + Sync + 'static) {
+        self.metrics.iter().for_each(|metrics| metrics.watch_readings(read.clone()));
+    }
+
+    /// What `GET /metrics` answers, where that is wanted.
+    #[must_use]
+    pub fn page(&self) -> Option<MetricsPage> {
+        self.page.clone()
+    }
+
     /// The subscriber for `tracing`, for those who did not [`start`] it for the whole process.
     #[must_use]
     pub const fn dispatch(&self) -> &Dispatch {
@@ -207,7 +279,7 @@ impl Telemetry {
 
     /// Writes and exports what waits; returns within 5 s, whatever the collector or the reader of the log does.
     pub async fn shutdown(mut self) {
-        self.recorder.close(Instant::now() + FLUSH);
+        self.close();
         let threads = std::mem::take(&mut self.threads);
         let all = async {
             for thread in threads {
@@ -219,8 +291,20 @@ impl Telemetry {
     }
 }
 
+impl Telemetry {
+    fn close(&self) {
+        let deadline = Instant::now() + FLUSH;
+        self.recorder.close(deadline);
+        self.closing.send_if_modified(|at| {
+            let first = at.is_none();
+            *at = at.or(Some(deadline));
+            first
+        });
+    }
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.recorder.close(Instant::now() + FLUSH);
+        self.close();
     }
 }

@@ -103,6 +103,8 @@ pub struct Judgement {
     pub decision_id: DecisionId,
     pub outcome: Outcome,
     pub action: Option<CallerText>,
+    /// Whether the schema that was asked has the action: a text of the operator's then, of which there are so many.
+    pub in_schema: bool,
     /// Type and id of what was to be acted on.
     pub resource: Option<(CallerText, CallerText)>,
     /// Whether the request had a context with something in it, which is not recorded.
@@ -142,6 +144,11 @@ impl Judgement {
 }
 
 impl Outcome {
+    /// Whether the request may go on.
+    pub(super) fn is_allow(&self) -> bool {
+        matches!(self, Self::Decided(decision) if decision.is_allow())
+    }
+
     /// `allow` or `deny`.
     #[must_use]
     pub fn effect(&self) -> &'static str {
@@ -202,6 +209,11 @@ pub struct CallerText {
 }
 
 impl CallerText {
+    /// The text as it came, up to its cut: only for what is known not to be a caller's invention.
+    pub(super) fn as_written(&self) -> &str {
+        &self.text
+    }
+
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
         self.text.len()

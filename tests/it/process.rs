@@ -7,6 +7,7 @@ mod collector;
 mod dev;
 mod kill;
 mod last_use;
+mod metrics;
 mod reload;
 mod rolling;
 mod serve;

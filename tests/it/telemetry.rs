@@ -1,7 +1,9 @@
 //! Records, spans and logs, seen from the collector and from the reader of the log.
 
+mod exemplars;
 mod log;
 mod losses;
+mod metrics;
 mod spans;
 
 use std::{
@@ -21,8 +23,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Telemetry,
-        TelemetryError, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        Telemetry, TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -56,6 +58,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         decision_id: DecisionId::new(now, &Random::seeded(1)),
         outcome,
         action: Some("classify:create".into()),
+        in_schema: true,
         resource: Some(("Org".into(), "org_elsewhere".into())),
         had_context: false,
     }
@@ -130,14 +133,24 @@ impl Written {
 
 /// Telemetry with a log that a test can read.
 fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_measured(log, trace, &MetricsConfig::default())
+}
+
+/// The same, with metrics.
+fn open_measured(log: &LogConfig, trace: &TraceConfig, metrics: &MetricsConfig) -> Result<(Telemetry, Written), TelemetryError> {
     let written = Written::default();
     let clock = Clock::manual(Timestamp::from_millis(1_795_494_626_000));
-    let telemetry = telemetry::open(log, trace, &clock, &Random::seeded(3), Box::new(written.clone()))?;
+    let telemetry = telemetry::open(log, trace, metrics, &clock, &Random::seeded(3), Box::new(written.clone()))?;
     Ok((telemetry, written))
 }
 
 fn without_decision_lines() -> LogConfig {
     LogConfig { decisions: LoggedDecisions::Off, ..LogConfig::default() }
+}
+
+/// Metrics that can be read, and are sent nowhere.
+fn readable() -> MetricsConfig {
+    MetricsConfig { listen: Some("127.0.0.1:0".to_owned()), ..MetricsConfig::default() }
 }
 
 fn to(endpoint: impl Into<String>) -> TraceConfig {

@@ -14,6 +14,7 @@ fn judgement(number: u64) -> Judgement {
         decision_id: DecisionId::new(now, &random),
         outcome: Outcome::Refused(Refusal::Unknown),
         action: Some(number.to_string().as_str().into()),
+        in_schema: true,
         resource: None,
         had_context: false,
     }

@@ -18,7 +18,7 @@ use claviger::{
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
-    telemetry::{self, LogConfig, LoggedDecisions, Recorder, TraceConfig},
+    telemetry::{self, LogConfig, LoggedDecisions, MetricsConfig, Recorder, TraceConfig},
 };
 use tempfile::TempDir;
 
@@ -47,7 +47,9 @@ impl Default for Setup {
 pub(crate) fn keeping(count: usize) -> Recorder {
     let log = LogConfig { decisions: LoggedDecisions::Off, recent: count, ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
-    telemetry::open(&log, &TraceConfig::default(), &clock, &random, Box::new(io::sink())).unwrap().recorder()
+    telemetry::open(&log, &TraceConfig::default(), &MetricsConfig::default(), &clock, &random, Box::new(io::sink()))
+        .unwrap()
+        .recorder()
 }
 
 /// The shipped policies and schema, and more of both.
