@@ -69,7 +69,6 @@ impl Allow {
             request_id: "req_01kaw9m3gz5v8r7q2n4c6x0b1d".into(),
             status: 200,
             parent: None,
-            server_address: None,
             key: Some(self.key.clone()),
             policy_set: Some(Arc::clone(&self.policy_set)),
             revision: 42,

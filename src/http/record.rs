@@ -52,7 +52,6 @@ impl Recording {
             request_id: (&*envelope.id).into(),
             status,
             parent: self.parent,
-            server_address: None,
             key: found.map(key_facts),
             policy_set: Some(snapshot.policies().engine.digest().clone()),
             revision: snapshot.revision(),

@@ -29,8 +29,6 @@ pub struct DecisionRecord {
     /// The answer's HTTP status.
     pub status: u16,
     pub parent: Option<TraceParent>,
-    /// The configured public host, where known.
-    pub server_address: Option<Arc<str>>,
     /// The key that was found, also when it was refused.
     pub key: Option<KeyFacts>,
     /// Digest of the policies in force; `None` while none are loaded.

@@ -73,7 +73,6 @@ fn record(answer: Answer) -> DecisionRecord {
         request_id: "req-of-the-caller".into(),
         status: 200,
         parent: None,
-        server_address: Some("authz.example".into()),
         key: Some(KeyFacts {
             key: KeyId::new(now, &random),
             secret: SecretId::new(now, &random),

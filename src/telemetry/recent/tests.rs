@@ -28,7 +28,6 @@ fn record(answer: Answer) -> Arc<Recorded> {
         request_id: "r".into(),
         status: 401,
         parent: None,
-        server_address: None,
         key: None,
         policy_set: None,
         revision: 1,
