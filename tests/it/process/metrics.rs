@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{eventually, serve::Place};
 use crate::support::{
+    postgres::Cluster,
     program::{Program, command, copy_files, run, shipped_directory},
     scrape::{CLASSIC, OPEN_METRICS, Scrape},
 };
@@ -143,6 +144,27 @@ async fn a_reload_is_counted_whether_it_fails_or_succeeds() {
     let closed = r#"@id("scans-closed") forbid (principal, action == Action::"scan:create", resource);"#;
     fs::write(&file, closed).unwrap();
     assert!(after(1.0, 1.0).await > first);
+}
+
+#[tokio::test]
+async fn metrics_are_there_while_the_database_is_away_and_tell_how_long() {
+    let (mut cluster, place) = (Cluster::own(), Place::sqlite());
+    let mut serve = place.command(&[]);
+    serve.env("CLAVIGER_METRICS__LISTEN", "127.0.0.1:0").env("CLAVIGER_DATABASE__URL", cluster.url());
+    serve.env("CLAVIGER_CONSISTENCY__MAX_STALENESS", "2s");
+    let server = Program::start(serve);
+    let metrics_url = server.told("/metrics_url");
+    cluster.stop();
+    eventually("an age past the lease", Duration::from_secs(30), async || {
+        let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
+        (read.value("claviger_snapshot_age_seconds", &[]) > 2.5).then_some(())
+    })
+    .await;
+    server.bearer("none").authorize("jobs:read").await.expect(503);
+    let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
+    assert_eq!(read.value("claviger_decisions_total", &[("code", "STALE_SNAPSHOT"), ("action", "other")]), 1.0);
+    assert_eq!(read.value("claviger_keys_rejected_total", &[]), 0.0, "nothing is known of the key");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
