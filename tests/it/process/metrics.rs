@@ -128,22 +128,23 @@ async fn a_reload_is_counted_whether_it_fails_or_succeeds() {
     let counts = async || {
         let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
         let reloads = |outcome| read.value("claviger_policy_reloads_total", &[("outcome", outcome)]);
-        (reloads("success"), reloads("failure"), read.value("claviger_policy_last_success_seconds", &[]))
+        let refused = read.value("claviger_policy_refused", &[]);
+        (reloads("success"), reloads("failure"), refused, read.value("claviger_policy_last_success_seconds", &[]))
     };
-    let (_, _, first) = counts().await;
+    let (.., first) = counts().await;
     let file = directory.path().join("policies").join("more.cedar");
     fs::write(&file, "forbid (principal, action, resource").unwrap();
-    let after = async |success, failure| {
+    let after = async |success, failure, refused| {
         eventually(&format!("{success} reloads and {failure} failures"), Duration::from_secs(30), async || {
-            let (succeeded, failed, last) = counts().await;
-            (succeeded == success && failed == failure).then_some(last)
+            let (succeeded, failed, refuses, last) = counts().await;
+            (succeeded == success && failed == failure && refuses == refused).then_some(last)
         })
         .await
     };
-    assert_eq!(after(0.0, 1.0).await, first);
+    assert_eq!(after(0.0, 1.0, 1.0).await, first);
     let closed = r#"@id("scans-closed") forbid (principal, action == Action::"scan:create", resource);"#;
     fs::write(&file, closed).unwrap();
-    assert!(after(1.0, 1.0).await > first);
+    assert!(after(1.0, 1.0, 0.0).await > first);
 }
 
 #[tokio::test]
