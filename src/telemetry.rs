@@ -3,7 +3,7 @@
 //! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
 //! it what people read: `claviger-log` a JSON line on stderr, `claviger-spans` a span for the OTLP collector. Everything else is
 //! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector. What is counted and timed lies in
-//! [`metrics`], to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
+//! `metrics`, to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
 
 mod attributes;
 mod complaint;

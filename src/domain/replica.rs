@@ -43,6 +43,8 @@ pub struct Readings {
     pub orgs: usize,
     /// When the policies in force were loaded.
     pub policies_loaded_at: Timestamp,
+    /// The policy files are others, and cannot be loaded.
+    pub policies_refused: bool,
     pub reloads: u64,
     pub failed_reloads: u64,
     /// Audit rows that this process committed.

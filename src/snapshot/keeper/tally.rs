@@ -46,6 +46,7 @@ impl Keeper {
             keys,
             orgs,
             policies_loaded_at: snapshot.policies().loaded_at,
+            policies_refused: self.policy_failure.load().is_some(),
             reloads: read(&self.tally.reloads),
             failed_reloads: read(&self.tally.failed_reloads),
             audit_writes: read(&self.tally.audit_writes),

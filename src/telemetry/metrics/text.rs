@@ -1,6 +1,7 @@
 //! Collected values as Prometheus text, by the format's own names: what a collector makes of the same values sent over OTLP.
 
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -50,8 +51,9 @@ impl<E: Fn(Door, usize) -> Option<Exemplar>> Page<E> {
     /// Who this is. Which instance, Prometheus knows better: the one that it asked.
     fn target(&mut self, resource: &Resource) {
         let told = resource.iter().filter(|(key, _)| key.as_str() != SERVICE_INSTANCE_ID);
-        let mut told: Vec<_> = told.map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-        told.sort_by(|a, b| a.key.cmp(&b.key));
+        // Whoever sets `OTEL_RESOURCE_ATTRIBUTES` may name them as they like: of two that look the same, the last counts.
+        let told: BTreeMap<_, _> = told.map(|(key, value)| (plain(key.as_str()), value.clone())).collect();
+        let told: Vec<_> = told.into_iter().map(|(name, value)| KeyValue::new(name, value)).collect();
         let (family, kind) = if self.is_open() { ("target", "info") } else { ("target_info", "gauge") };
         self.head(family, kind, None, "What runs here.");
         self.sample("target_info", &Labels::new(&told), &1);
@@ -158,6 +160,12 @@ impl Labels {
     }
 }
 
+/// A name as Prometheus accepts it.
+fn plain(name: &str) -> String {
+    let plain = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    if plain.starts_with(|c: char| c.is_ascii_digit()) { format!("_{plain}") } else { plain }
+}
+
 fn pair(name: &str, value: &str) -> String {
     format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
@@ -192,6 +200,16 @@ mod tests {
             "1e-05 2.5e-05 5e-05 0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 \
              0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1.0 2.5 5.0 7.5 10.0"
         );
+    }
+
+    #[test]
+    fn what_an_operator_adds_has_a_name_that_prometheus_accepts() {
+        let added = [("k8s.pod/name-1", "a"), ("2nd", "b"), ("k8s.pod.name.1", "c"), ("service.instance.id", "d")];
+        let resource = Resource::builder_empty().with_attributes(added.map(|(name, text)| KeyValue::new(name, text))).build();
+        let mut page = Page { form: TextForm::OpenMetrics, text: String::new(), exemplar: |_, _| None };
+        page.target(&resource);
+        let told = page.text.lines().last().unwrap_or_default();
+        assert!(told.starts_with("target_info{_2nd=\"b\",k8s_pod_name_1=\"") && told.ends_with("\"} 1"), "{told}");
     }
 
     #[test]

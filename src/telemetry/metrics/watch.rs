@@ -44,6 +44,7 @@ impl Metrics {
         self.watch_counter(&names::AUDIT_WRITES, read.clone(), |readings| [(readings.audit_writes, None)]);
         let gauge = |metric, value: fn(&Readings) -> Option<f64>| self.watch_gauge(metric, read.clone(), value);
         gauge(&names::POLICY_LAST_SUCCESS, |readings| Some(float(readings.policies_loaded_at.as_millis()) / 1000.0));
+        gauge(&names::POLICY_REFUSED, |readings| Some(f64::from(u8::from(readings.policies_refused))));
         gauge(&names::SNAPSHOT_AGE, |readings| readings.age.as_ref().map(Duration::as_secs_f64));
         gauge(&names::SNAPSHOT_REVISION, |readings| Some(float(readings.revision)));
         gauge(&names::SNAPSHOT_KEYS, |readings| Some(count(readings.keys)));

@@ -125,6 +125,14 @@ pub const POLICY_LAST_SUCCESS: Metric = Metric {
     help: "Unix time at which the policies in force were loaded.",
     labels: &[],
 };
+/// `claviger_policy_refused`
+pub const POLICY_REFUSED: Metric = Metric {
+    name: "claviger.policy.refused",
+    kind: Kind::Gauge,
+    unit: "{set}",
+    help: "1 while the policy files are refused and the set before them stays in force, else 0.",
+    labels: &[],
+};
 /// `claviger_snapshot_age_seconds`
 pub const SNAPSHOT_AGE: Metric = Metric {
     name: "claviger.snapshot.age",
@@ -207,13 +215,14 @@ pub const LOG_LINES_DROPPED: Metric = Metric {
 };
 
 /// Every metric. `GET /metrics` has `target_info` besides: the version, and what `OTEL_RESOURCE_ATTRIBUTES` says.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 17] = [
     DECISIONS,
     DECISION_DURATION,
     REQUEST_DURATION,
     KEYS_REJECTED,
     POLICY_RELOADS,
     POLICY_LAST_SUCCESS,
+    POLICY_REFUSED,
     SNAPSHOT_AGE,
     SNAPSHOT_REVISION,
     SNAPSHOT_KEYS,
@@ -249,6 +258,7 @@ mod tests {
                 "claviger_keys_rejected_total",
                 "claviger_policy_reloads_total",
                 "claviger_policy_last_success_seconds",
+                "claviger_policy_refused",
                 "claviger_snapshot_age_seconds",
                 "claviger_snapshot_revision",
                 "claviger_snapshot_keys",

@@ -1,4 +1,5 @@
 //! The metrics of a running server: where they can be asked for, what tools of the field make of them, where they are sent.
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, and what else is compared went through no arithmetic")]
 
 mod collected;
 
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{eventually, serve::Place};
 use crate::support::{
+    postgres::Cluster,
     program::{Program, command, copy_files, run, shipped_directory},
     scrape::{CLASSIC, OPEN_METRICS, Scrape},
 };
@@ -126,22 +128,44 @@ async fn a_reload_is_counted_whether_it_fails_or_succeeds() {
     let counts = async || {
         let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
         let reloads = |outcome| read.value("claviger_policy_reloads_total", &[("outcome", outcome)]);
-        (reloads("success"), reloads("failure"), read.value("claviger_policy_last_success_seconds", &[]))
+        let refused = read.value("claviger_policy_refused", &[]);
+        (reloads("success"), reloads("failure"), refused, read.value("claviger_policy_last_success_seconds", &[]))
     };
-    let (_, _, first) = counts().await;
+    let (.., first) = counts().await;
     let file = directory.path().join("policies").join("more.cedar");
     fs::write(&file, "forbid (principal, action, resource").unwrap();
-    let after = async |success, failure| {
+    let after = async |success, failure, refused| {
         eventually(&format!("{success} reloads and {failure} failures"), Duration::from_secs(30), async || {
-            let (succeeded, failed, last) = counts().await;
-            (succeeded == success && failed == failure).then_some(last)
+            let (succeeded, failed, refuses, last) = counts().await;
+            (succeeded == success && failed == failure && refuses == refused).then_some(last)
         })
         .await
     };
-    assert_eq!(after(0.0, 1.0).await, first);
+    assert_eq!(after(0.0, 1.0, 1.0).await, first);
     let closed = r#"@id("scans-closed") forbid (principal, action == Action::"scan:create", resource);"#;
     fs::write(&file, closed).unwrap();
-    assert!(after(1.0, 1.0).await > first);
+    assert!(after(1.0, 1.0, 0.0).await > first);
+}
+
+#[tokio::test]
+async fn metrics_are_there_while_the_database_is_away_and_tell_how_long() {
+    let (mut cluster, place) = (Cluster::own(), Place::sqlite());
+    let mut serve = place.command(&[]);
+    serve.env("CLAVIGER_METRICS__LISTEN", "127.0.0.1:0").env("CLAVIGER_DATABASE__URL", cluster.url());
+    serve.env("CLAVIGER_CONSISTENCY__MAX_STALENESS", "2s");
+    let server = Program::start(serve);
+    let metrics_url = server.told("/metrics_url");
+    cluster.stop();
+    eventually("an age past the lease", Duration::from_secs(30), async || {
+        let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
+        (read.value("claviger_snapshot_age_seconds", &[]) > 2.5).then_some(())
+    })
+    .await;
+    server.bearer("none").authorize("jobs:read").await.expect(503);
+    let (read, _) = Scrape::of(&metrics_url, CLASSIC).await;
+    assert_eq!(read.value("claviger_decisions_total", &[("code", "STALE_SNAPSHOT"), ("action", "other")]), 1.0);
+    assert_eq!(read.value("claviger_keys_rejected_total", &[]), 0.0, "nothing is known of the key");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
 //! Prometheus text as its readers read it: strictly.
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, and what else is compared went through no arithmetic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

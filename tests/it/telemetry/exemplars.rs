@@ -1,4 +1,5 @@
 //! Exemplars: a slow decision is one click away from its span, as far as there is one.
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, and what else is compared went through no arithmetic")]
 
 use std::time::Duration;
 
