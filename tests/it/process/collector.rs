@@ -17,7 +17,7 @@ use crate::support::program::{Program, command};
 type Collector = fn(TcpStream);
 
 fn refuses(mut stream: TcpStream) {
-    let mut bytes = [0; 65_536];
+    let mut bytes = [0; 4096];
     while stream.read(&mut bytes).is_ok_and(|length| length > 0) {
         if stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n").is_err() {
             return;
@@ -30,7 +30,7 @@ fn hangs_up(stream: TcpStream) {
 }
 
 fn never_answers(mut stream: TcpStream) {
-    let mut bytes = [0; 65_536];
+    let mut bytes = [0; 4096];
     while stream.read(&mut bytes).is_ok_and(|length| length > 0) {}
 }
 
