@@ -100,7 +100,7 @@ impl FromRequest<AppState> for ListCall {
         let body = if bytes.is_empty() { None } else { Some(parse_object(&bytes)?) };
         let query = read_query(&parts.uri)?;
         let envelope = parts.extensions.get::<Envelope>().cloned().ok_or(ApiError::Internal)?;
-        tracing::Span::current().record("admin.id", tracing::field::display(admin.id));
+        tracing::Span::current().record("claviger.admin.id", tracing::field::display(admin.id));
         Ok(Self(Call { app: app.clone(), admin, envelope, bytes, body, wait: false }, PageQuery(query)))
     }
 }
@@ -286,7 +286,7 @@ pub(super) async fn traced(request: Request, next: Next) -> Response {
         http.route = route,
         http.response.status_code = Empty,
         claviger.request.id = &*request_id,
-        admin.id = Empty,
+        claviger.admin.id = Empty,
     );
     if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(TraceParent::parse)
     {

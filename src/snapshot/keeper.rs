@@ -19,6 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use tracing::{Instrument, field::Empty};
+
 use self::tally::Tally;
 use super::{
     Confirmed, Found, Policies, Snapshot,
@@ -259,9 +261,12 @@ impl Keeper {
         write: impl Future<Output = Result<Written<T>, StoreError>> + Send + 'static,
     ) -> Result<Committed<T>, StoreError> {
         let keeper = Arc::clone(self);
+        let span = tracing::info_span!("write", claviger.revision = Empty);
         // A client that hangs up drops the handler, not this task: a committed change is always applied.
         let task = tokio::spawn(async move {
-            let written = timeout(WRITE, write).await.unwrap_or(Err(StoreError::OutcomeUnknown))?;
+            let written = timeout(WRITE, write.instrument(span.clone())).await.unwrap_or(Err(StoreError::OutcomeUnknown))?;
+            span.record("claviger.revision", written.revision);
+            drop(span);
             let committed = keeper.clock.uptime();
             keeper.tally.count_write(written.changed);
             timeout(REACH, keeper.reach(written.revision)).await.map_err(|_| StoreError::OutcomeUnknown)?;

@@ -179,6 +179,8 @@ impl Keeper {
         match self.store.changes_since(&applied).await? {
             Changes::UpToDate => {}
             Changes::Apply { head, facts } => {
+                let _span =
+                    tracing::info_span!("apply_changes", claviger.revision = head.revision, changes = facts.len()).entered();
                 let mut rows = self.current().rows.clone();
                 for fact in facts {
                     rows.apply(fact, &mut follower.lists);
@@ -195,9 +197,11 @@ impl Keeper {
         Ok(())
     }
 
+    #[tracing::instrument(name = "load_snapshot", skip_all, fields(claviger.revision))]
     async fn load(&self) -> Result<(), StoreError> {
         let mut follower = self.follow.lock().await;
         let (rows, head) = load(&self.store, self.now(), &mut follower.lists).await?;
+        tracing::Span::current().record("claviger.revision", head.revision);
         follower.progress.loaded(head.clone());
         self.replace_rows(&rows, &head, follower.progress.confirmed());
         Ok(())
