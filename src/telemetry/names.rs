@@ -61,6 +61,8 @@ fields! {
     OF_SPANS:
     BATCH_SIZE = "claviger.batch.size" integer "Number of requests, on the span of a batch."
     ERROR_TYPE = "error.type" text "The error code, on spans whose status is Error."
+    ADMIN_ID = "claviger.admin.id" text "`adm_…`: who called the management API."
+    CHANGES = "claviger.changes" integer "How many changes were applied."
 }
 
 fields! {

@@ -1,5 +1,6 @@
 //! The pages are true: their commands are run in order, their output is what they say.
 
+mod observability;
 #[cfg(feature = "prove")]
 mod policies;
 mod reader;

@@ -180,7 +180,8 @@ impl Keeper {
             Changes::UpToDate => {}
             Changes::Apply { head, facts } => {
                 let _span =
-                    tracing::info_span!("apply_changes", claviger.revision = head.revision, changes = facts.len()).entered();
+                    tracing::info_span!("apply_changes", claviger.revision = head.revision, claviger.changes = facts.len())
+                        .entered();
                 let mut rows = self.current().rows.clone();
                 for fact in facts {
                     rows.apply(fact, &mut follower.lists);
