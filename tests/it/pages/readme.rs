@@ -16,7 +16,8 @@ use crate::support::{
 };
 
 /// The commands that this test does not run, and why.
-const NOT_RUN: [(&str, &str); 3] = [
+const NOT_RUN: [(&str, &str); 4] = [
+    ("scripts/observe", "tests/it/deploy runs it on other ports"),
     ("scripts/test", "it runs this very test"),
     ("benches/faults", "it breaks things for long"),
     ("scripts/bench", "it measures for minutes what a debug build cannot show"),
