@@ -1,7 +1,7 @@
 //! Decision records, spans and logs.
 //!
 //! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
-//! it what people read: `claviger-log` a JSON line on stderr, `claviger-spans` a span for the OTLP collector. Everything else is
+//! it what people read: `claviger-log` a JSON line on stderr or in a file, `claviger-spans` a span for the OTLP collector. Everything else is
 //! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector.
 
 mod attributes;
@@ -23,6 +23,7 @@ mod subscriber;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
@@ -47,6 +48,7 @@ pub use self::{
 use self::{
     export::{Forward, Tally},
     lines::Lines,
+    log::{DecisionFile, Output},
     queue::{Load, bounded},
     recorder::Channels,
     sampling::Sampling,
@@ -72,6 +74,14 @@ pub enum TelemetryError {
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
     Recent,
+    #[error("`log.file` names no file")]
+    FileName,
+    #[error("`log.file_bytes` must be at least {}", config::LEAST_FILE_BYTES)]
+    FileBytes,
+    #[error("`log.file_age` is a number above 0 and one of s, m, h, d, for example `1d`")]
+    FileAge,
+    #[error("the decision log `{}` cannot be written: {reason}", .path.display())]
+    File { path: PathBuf, reason: String },
     #[error("`trace.queue_bytes` must be at least {}: an export has room in it", config::LEAST_BYTES)]
     QueueBytes,
     #[error("`trace.allow_ratio` is a part of all allows: 0 to 1")]
@@ -98,7 +108,7 @@ pub struct Telemetry {
 /// Starts telemetry for the whole process: logs go to stderr, and `tracing` is subscribed to.
 ///
 /// # Errors
-/// When a setting makes no sense, a thread cannot start, or this was called before.
+/// When a setting makes no sense, the decision log cannot be written, a thread cannot start, or this was called before.
 pub fn start(log: &LogConfig, trace: &TraceConfig, clock: &Clock, random: &Random) -> Result<Telemetry, TelemetryError> {
     let telemetry = open(log, trace, clock, random, Box::new(io::stderr()))?;
     telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
@@ -117,7 +127,7 @@ pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
 /// Starts telemetry that writes its log to `output` and subscribes to nothing by itself.
 ///
 /// # Errors
-/// When a setting makes no sense, or a thread cannot start.
+/// When a setting makes no sense, the decision log cannot be written, or a thread cannot start.
 pub fn open(
     log: &LogConfig,
     trace: &TraceConfig,
@@ -152,8 +162,9 @@ pub fn open(
     let (logged, mut log_lines) = (log.decisions, None);
     if log.decisions != LoggedDecisions::Off {
         let (sender, receiver) = bounded(Load { count: log::CAPACITY, bytes: log::CAPACITY_BYTES }, log::PACE);
-        let lines = lines.clone();
-        threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines, logged).await)?);
+        let mut output = decisions_output(log, &lines, clock)?;
+        let write = async move || log::write_decisions(&receiver, &mut output, logged).await;
+        threads.push(spawn("claviger-log", own_runtime()?, write)?);
         log_lines = Some(sender);
     }
 
@@ -169,6 +180,14 @@ pub fn open(
         sampling: Sampling::new(trace.allow_ratio),
     });
     Ok(Telemetry { recorder, dispatch, threads })
+}
+
+/// Where the lines of decisions go.
+fn decisions_output(log: &LogConfig, lines: &Lines, clock: &Clock) -> Result<Output, TelemetryError> {
+    let Some(path) = &log.file else { return Ok(Output::Log(lines.clone())) };
+    let file = DecisionFile::open(path, log.file_limits()?, clock.clone());
+    let file = file.map_err(|error| TelemetryError::File { path: path.clone(), reason: error.to_string() })?;
+    Ok(Output::File(Box::new(file)))
 }
 
 fn own_runtime() -> Result<Runtime, TelemetryError> {

@@ -1,5 +1,6 @@
 //! Records, spans and logs, seen from the collector and from the reader of the log.
 
+mod files;
 mod log;
 mod losses;
 mod spans;
