@@ -71,7 +71,7 @@ impl Logs {
     /// The names of all files but the lock's, sorted.
     fn names(&self) -> Vec<String> {
         let names = fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.filter(|name| !name.ends_with(".lock")).collect();
+        let mut names: Vec<_> = names.filter(|name| *name != format!("{NAME}.lock")).collect();
         names.sort();
         names
     }

@@ -80,7 +80,7 @@ impl<'a> Disk<'a> {
         let size = format!("size={bytes}");
         // What it says of its success is not to be trusted.
         let _ = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(at).output();
-        (device() != before).then_some(Self(at))
+        (device() != before).then(|| Self(at))
     }
 }
 
