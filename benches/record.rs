@@ -22,7 +22,7 @@ use claviger::{
     },
     telemetry::{
         self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, RecentFilter,
-        Recorder, TraceConfig,
+        Recorder, Rules, TraceConfig,
     },
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -60,6 +60,7 @@ impl Allow {
             action: Some("classify:create".into()),
             resource: None,
             had_context: false,
+            context: None,
         };
         DecisionRecord {
             entry_point: EntryPoint::Api,
@@ -80,7 +81,8 @@ impl Allow {
 
 fn recorder(recent: usize) -> Recorder {
     let log = LogConfig { decisions: LoggedDecisions::Off, recent, ..LogConfig::default() };
-    let open = telemetry::open(&log, &TraceConfig::default(), &Clock::System, &Random::System, Box::new(io::sink()));
+    let open =
+        telemetry::open(&log, &TraceConfig::default(), Rules::default(), &Clock::System, &Random::System, Box::new(io::sink()));
     open.expect("telemetry opens").recorder()
 }
 

@@ -26,7 +26,7 @@ use crate::{
     policy,
     snapshot::ConsistencyConfig,
     store::DatabaseConfig,
-    telemetry::{LogConfig, OtlpProtocol, TraceConfig},
+    telemetry::{LogConfig, OtlpProtocol, RecordConfig, TraceConfig},
 };
 
 /// Every setting of the server and the command line.
@@ -39,6 +39,7 @@ pub struct Config {
     pub policies: PoliciesConfig,
     pub log: LogConfig,
     pub trace: TraceConfig,
+    pub record: RecordConfig,
     pub consistency: ConsistencyConfig,
 }
 
@@ -248,6 +249,7 @@ impl Config {
         self.database.check().map_err(|error| section("database.url", &error))?;
         self.log.check().map_err(|error| section("log", &error))?;
         self.trace.check().map_err(|error| section("trace", &error))?;
+        self.record.check().map_err(|error| section("record", &error))?;
         self.keys.prefix()?;
         self.keys.peppers()?;
         self.policies.settings()?;
@@ -342,6 +344,11 @@ impl Loaded {
             ("trace.queue", config.trace.queue.to_string()),
             ("trace.queue_bytes", config.trace.queue_bytes.to_string()),
             ("trace.allow_ratio", config.trace.allow_ratio.to_string()),
+            (
+                "record.mask",
+                config.record.mask.iter().map(|(field, mask)| format!("{field}={mask}")).collect::<Vec<_>>().join(", "),
+            ),
+            ("record.context", config.record.context.join(", ")),
             ("consistency.profile", config.consistency.profile.as_str().to_owned()),
             ("consistency.max_staleness", config.consistency.shown()),
         ];

@@ -7,9 +7,11 @@
 mod attributes;
 mod complaint;
 mod config;
+mod context;
 mod export;
 mod lines;
 mod log;
+mod mask;
 pub mod names;
 mod otlp;
 mod parent;
@@ -17,6 +19,7 @@ mod queue;
 mod recent;
 mod record;
 mod recorder;
+mod rules;
 mod sampling;
 mod spans;
 mod subscriber;
@@ -40,10 +43,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
     config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
+    context::RecordedContext,
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
     recorder::{Counts, Recorder},
+    rules::{RecordConfig, Rules},
 };
 use self::{
     export::{Forward, Tally},
@@ -74,6 +79,14 @@ pub enum TelemetryError {
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
     Recent,
+    #[error("`{field}` is no field that can be masked{}", suggest(.nearest.as_ref()))]
+    MaskedField { field: String, nearest: Option<String> },
+    #[error("`{0}` cannot be masked: it is what the record itself is")]
+    Unmaskable(String),
+    #[error("`{word}` is no mask for `{field}`: use `erase` or `hash`{}", suggest(.nearest.as_ref()))]
+    Mask { field: String, word: String, nearest: Option<String> },
+    #[error("`record.context` has {0}; it is a list of at most {most} names of attributes", most = rules::MOST_CONTEXT)]
+    Context(&'static str),
     #[error("`log.file` names no file")]
     FileName,
     #[error("`log.file_bytes` must be at least {}", config::LEAST_FILE_BYTES)]
@@ -96,6 +109,10 @@ pub enum TelemetryError {
     AlreadyStarted,
 }
 
+fn suggest(nearest: Option<&String>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
 /// Keeps telemetry going; flushed by [`Telemetry::shutdown`].
 #[derive(Debug)]
 pub struct Telemetry {
@@ -109,8 +126,14 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// When a setting makes no sense, the decision log cannot be written, a thread cannot start, or this was called before.
-pub fn start(log: &LogConfig, trace: &TraceConfig, clock: &Clock, random: &Random) -> Result<Telemetry, TelemetryError> {
-    let telemetry = open(log, trace, clock, random, Box::new(io::stderr()))?;
+pub fn start(
+    log: &LogConfig,
+    trace: &TraceConfig,
+    rules: Rules,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Telemetry, TelemetryError> {
+    let telemetry = open(log, trace, rules, clock, random, Box::new(io::stderr()))?;
     telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
     Ok(telemetry)
 }
@@ -131,6 +154,7 @@ pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
 pub fn open(
     log: &LogConfig,
     trace: &TraceConfig,
+    rules: Rules,
     clock: &Clock,
     random: &Random,
     output: Box<dyn Write + Send>,
@@ -139,7 +163,7 @@ pub fn open(
     let level = log.filter()?;
     trace.check()?;
     let lines = Lines::new(output);
-    let tally = Arc::new(Tally::default());
+    let (tally, rules) = (Arc::new(Tally::default()), Arc::new(rules));
     let mut threads = Vec::new();
 
     let mut spans = None;
@@ -152,8 +176,9 @@ pub fn open(
             otlp::exporter(target, trace, &resource)?
         };
         let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
-        let tally = Arc::clone(&tally);
-        threads.push(spawn("claviger-spans", runtime, async move || export::export_spans(&receiver, &exporter, &tally).await)?);
+        let (tally, rules) = (Arc::clone(&tally), Arc::clone(&rules));
+        let export = async move || export::export_spans(&receiver, &exporter, &tally, &rules.masks).await;
+        threads.push(spawn("claviger-spans", runtime, export)?);
         let forward = Forward(sender.clone());
         let builder = SdkTracerProvider::builder().with_span_processor(forward).with_sampler(Sampler::AlwaysOn);
         provider = Some(builder.with_resource(resource).build());
@@ -163,7 +188,8 @@ pub fn open(
     if log.decisions != LoggedDecisions::Off {
         let (sender, receiver) = bounded(Load { count: log::CAPACITY, bytes: log::CAPACITY_BYTES }, log::PACE);
         let mut output = decisions_output(log, &lines, clock)?;
-        let write = async move || log::write_decisions(&receiver, &mut output, logged).await;
+        let rules = Arc::clone(&rules);
+        let write = async move || log::write_decisions(&receiver, &mut output, logged, &rules.masks).await;
         threads.push(spawn("claviger-log", own_runtime()?, write)?);
         log_lines = Some(sender);
     }
@@ -175,6 +201,7 @@ pub fn open(
         lines: log_lines,
         logged,
         recent,
+        rules,
         tally,
         random: random.clone(),
         sampling: Sampling::new(trace.allow_ratio),

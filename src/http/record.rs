@@ -76,7 +76,7 @@ fn key_facts(found: &Found) -> KeyFacts {
 }
 
 /// What was asked, as far as it could be read, and how it was decided.
-pub(super) fn judgement(decision_id: DecisionId, request: Option<&Request>, outcome: Outcome) -> Judgement {
+pub(super) fn judgement(app: &App, decision_id: DecisionId, request: Option<&Request>, outcome: Outcome) -> Judgement {
     let resource = request.and_then(|request| request.resource.as_ref());
     Judgement {
         decision_id,
@@ -84,5 +84,6 @@ pub(super) fn judgement(decision_id: DecisionId, request: Option<&Request>, outc
         action: request.map(|request| request.action.as_str().into()),
         resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
         had_context: request.is_some_and(|request| !request.context.is_empty()),
+        context: request.and_then(|request| app.recorder.keep_context(&request.context)),
     }
 }

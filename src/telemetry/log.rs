@@ -19,6 +19,7 @@ use super::{
     complaint::Complaint,
     config::LoggedDecisions,
     lines::{Lines, clean},
+    mask::Masks,
     names,
     queue::{Pace, Receiver},
     record::{Answer, Judgement},
@@ -56,11 +57,16 @@ impl Output {
 }
 
 /// Writes lines until the queue ends; runs on its own thread, because writing may block.
-pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, output: &mut Output, logged: LoggedDecisions) {
+pub(super) async fn write_decisions(
+    queue: &Receiver<Arc<Recorded>>,
+    output: &mut Output,
+    logged: LoggedDecisions,
+    masks: &Masks,
+) {
     let (mut losses, mut disorder) = (Complaint::default(), Complaint::default());
     let mut times = 0;
     while let Some(batch) = queue.next_batch().await {
-        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded, logged)).collect();
+        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded, logged, masks)).collect();
         let Report { lost, trouble } = output.write(&text);
         queue.lose(lost);
         if let Some(dropped) = losses.due(queue.dropped()) {
@@ -79,21 +85,21 @@ pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, output: &mu
 }
 
 /// The lines of a record, each ending in a line feed.
-pub(super) fn lines_of(recorded: &Recorded, logged: LoggedDecisions) -> Vec<String> {
+pub(super) fn lines_of(recorded: &Recorded, logged: LoggedDecisions, masks: &Masks) -> Vec<String> {
     let record = &recorded.record;
     match &record.answer {
         Answer::One(judgement) if !judgement.is_logged(logged) => Vec::new(),
-        Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement)],
+        Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement, masks)],
         Answer::Batch(items) => items
             .iter()
             .enumerate()
             .filter(|(_, item)| item.judgement.is_logged(logged))
-            .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement))
+            .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement, masks))
             .collect(),
     }
 }
 
-fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration, judgement: &Judgement) -> String {
+fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration, judgement: &Judgement, masks: &Masks) -> String {
     let record = &recorded.record;
     let start = later(record.start, item.map(|(_, after)| after).unwrap_or_default());
     let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
@@ -106,9 +112,7 @@ fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration,
     fields.extend(recorded.trace_id().map(|id| KeyValue::new(names::TRACE_ID, id.to_string())));
     let span = recorded.span_id(item.map(|(index, _)| index));
     fields.extend(span.map(|id| KeyValue::new(names::SPAN_ID, id.to_string())));
-    fields.extend(attributes::of_judgement(judgement));
-    fields.extend(attributes::of_facts(record));
-    fields.extend(attributes::of_call(record));
+    fields.extend(attributes::of_line(record, judgement, masks));
     fields.extend(item.map(|(index, _)| attributes::number(names::BATCH_INDEX, index)));
     fields.push(KeyValue::new(names::ELAPSED_US, elapsed));
     // Maps of texts and numbers always serialize.

@@ -32,6 +32,12 @@ pub const ACTION: &str = "claviger.action";
 pub const RESOURCE_TYPE: &str = "claviger.resource.type";
 /// The resource's id, as the caller wrote it.
 pub const RESOURCE_ID: &str = "claviger.resource.id";
+/// What the name of each recorded attribute of the context begins with.
+pub const CONTEXT: &str = "claviger.context.";
+/// Whether those are the whole context as the caller sent it; there where `record.context` names any.
+pub const CONTEXT_WHOLE: &str = "claviger.context_whole";
+/// The fields of this record that `record.mask` changed or left out.
+pub const MASKED: &str = "claviger.masked";
 /// The snapshot's revision.
 pub const REVISION: &str = "claviger.revision";
 /// The snapshot's age in milliseconds, read after deciding.

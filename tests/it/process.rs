@@ -3,6 +3,7 @@
 mod alone;
 mod canary;
 mod clocks;
+mod decision_log;
 mod dev;
 mod kill;
 mod last_use;

@@ -3,6 +3,7 @@
 mod files;
 mod log;
 mod losses;
+mod record;
 mod spans;
 
 use std::{
@@ -22,8 +23,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Telemetry,
-        TelemetryError, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Rules,
+        Telemetry, TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -59,6 +60,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         action: Some("classify:create".into()),
         resource: Some(("Org".into(), "org_elsewhere".into())),
         had_context: false,
+        context: None,
     }
 }
 
@@ -131,9 +133,14 @@ impl Written {
 
 /// Telemetry with a log that a test can read.
 fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_by(Rules::default(), log, trace)
+}
+
+/// The same where not everything may leave.
+fn open_by(rules: Rules, log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
     let written = Written::default();
     let clock = Clock::manual(Timestamp::from_millis(1_795_494_626_000));
-    let telemetry = telemetry::open(log, trace, &clock, &Random::seeded(3), Box::new(written.clone()))?;
+    let telemetry = telemetry::open(log, trace, rules, &clock, &Random::seeded(3), Box::new(written.clone()))?;
     Ok((telemetry, written))
 }
 

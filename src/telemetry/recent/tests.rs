@@ -16,6 +16,7 @@ fn judgement(number: u64) -> Judgement {
         action: Some(number.to_string().as_str().into()),
         resource: None,
         had_context: false,
+        context: None,
     }
 }
 
