@@ -113,6 +113,16 @@ fn what_is_recorded_and_where_is_among_the_settings() {
 }
 
 #[test]
+fn the_settings_in_the_page_about_the_decision_log_are_settings() {
+    let page = std::fs::read_to_string(crate::support::program::shipped_directory("docs/decision-log.md")).unwrap();
+    let settings = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shell = Shell::new();
+    shell.write("claviger.toml", settings);
+    let table = shell.configured(&["config", "check"], &[]).expect(0).out;
+    assert_eq!(table.matches("claviger.toml").count(), 7, "{table}");
+}
+
+#[test]
 fn no_secret_is_among_the_settings() {
     let shell = Shell::new();
     let environment = [
