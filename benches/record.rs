@@ -1,4 +1,5 @@
-//! What it costs a request to keep its decision among the last ones: with and without the ring, alone and beside others.
+//! What it costs a request to keep its decision among the last ones, and to count and time it: with and without the ring and the
+//! metrics, alone and beside others.
 #![expect(clippy::expect_used, reason = "a bench ends on the spot when it cannot measure")]
 
 use std::{
@@ -21,8 +22,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, RecentFilter,
-        Recorder, Rules, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        RecentFilter, Recorder, Rules, TraceConfig,
     },
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -58,6 +59,7 @@ impl Allow {
             decision_id: self.id,
             outcome: Outcome::Decided(Arc::new(Decision { verdict: Verdict::Allow, policies })),
             action: Some("classify:create".into()),
+            in_schema: true,
             resource: None,
             had_context: false,
             context: None,
@@ -69,7 +71,6 @@ impl Allow {
             request_id: "req_01kaw9m3gz5v8r7q2n4c6x0b1d".into(),
             status: 200,
             parent: None,
-            server_address: None,
             key: Some(self.key.clone()),
             policy_set: Some(Arc::clone(&self.policy_set)),
             revision: 42,
@@ -79,10 +80,10 @@ impl Allow {
     }
 }
 
-fn recorder(recent: usize) -> Recorder {
+fn recorder(recent: usize, metrics: &MetricsConfig) -> Recorder {
     let log = LogConfig { decisions: LoggedDecisions::Off, recent, ..LogConfig::default() };
-    let open =
-        telemetry::open(&log, &TraceConfig::default(), Rules::default(), &Clock::System, &Random::System, Box::new(io::sink()));
+    let (trace, rules) = (TraceConfig::default(), Rules::default());
+    let open = telemetry::open(&log, &trace, metrics, rules, &Clock::System, &Random::System, Box::new(io::sink()));
     open.expect("telemetry opens").recorder()
 }
 
@@ -104,7 +105,7 @@ fn record(c: &mut Criterion) {
     let mut group = c.benchmark_group("record");
     let allow = Allow::new();
     group.bench_function("made and dropped", |b| b.iter(|| drop(black_box(allow.record()))));
-    let kept = recorder(10_000);
+    let kept = recorder(10_000, &MetricsConfig::default());
     group.bench_function("kept", |b| b.iter(|| kept.record(black_box(allow.record()))));
     let (other, another) = (kept.clone(), allow.clone());
     beside(
@@ -119,6 +120,21 @@ fn record(c: &mut Criterion) {
         move || drop(other.recent().map(|recent| recent.list(&none, 50, None))),
         || {
             group.bench_function("kept beside another that lists", |b| b.iter(|| kept.record(black_box(allow.record()))));
+        },
+    );
+    let listen = Some("127.0.0.1:0".to_owned());
+    let measured = recorder(10_000, &MetricsConfig { listen, ..MetricsConfig::default() });
+    group.bench_function("kept and measured", |b| b.iter(|| measured.record(black_box(allow.record()))));
+    group.bench_function("a request timed", |b| {
+        b.iter(|| measured.time(black_box("POST")).map(|timing| timing.end(Some(black_box("/v1/authorize")), black_box(200))));
+    });
+    let (other, another) = (measured.clone(), allow.clone());
+    beside(
+        move || other.record(another.record()),
+        || {
+            group.bench_function("kept and measured beside another that records", |b| {
+                b.iter(|| measured.record(black_box(allow.record())));
+            });
         },
     );
     group.finish();

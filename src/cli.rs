@@ -24,6 +24,7 @@ pub mod policy;
 mod policy_source;
 mod remote;
 mod replicas;
+mod scraped;
 mod serve;
 mod server;
 mod settings;

@@ -1,7 +1,7 @@
 //! The settings: defaults, then a TOML file, then the environment (`CLAVIGER_SECTION__KEY`), then flags. One field per owner.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -26,7 +26,7 @@ use crate::{
     policy,
     snapshot::ConsistencyConfig,
     store::DatabaseConfig,
-    telemetry::{LogConfig, OtlpProtocol, RecordConfig, TraceConfig},
+    telemetry::{HeaderSecret, LogConfig, MetricsConfig, OtlpProtocol, RecordConfig, TraceConfig},
 };
 
 /// Every setting of the server and the command line.
@@ -40,6 +40,7 @@ pub struct Config {
     pub log: LogConfig,
     pub trace: TraceConfig,
     pub record: RecordConfig,
+    pub metrics: MetricsConfig,
     pub consistency: ConsistencyConfig,
 }
 
@@ -225,6 +226,22 @@ fn explain(error: figment::Error) -> ConfigError {
     }
 }
 
+/// Where the standard's variables have the last word.
+const AS_STANDARD: &str = "as `OTEL_*` says";
+
+fn endpoint(url: Option<&str>) -> String {
+    url.map_or_else(|| "none".to_owned(), without_user)
+}
+
+fn protocol(protocol: Option<OtlpProtocol>) -> String {
+    protocol.map_or(AS_STANDARD, OtlpProtocol::as_str).to_owned()
+}
+
+/// The names of headers, whose values are nobody's business.
+fn names(headers: &BTreeMap<String, HeaderSecret>) -> String {
+    headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")
+}
+
 /// A URL without the user and the password that it may hold.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -250,6 +267,7 @@ impl Config {
         self.log.check().map_err(|error| section("log", &error))?;
         self.trace.check().map_err(|error| section("trace", &error))?;
         self.record.check().map_err(|error| section("record", &error))?;
+        self.metrics.check().map_err(|error| section("metrics", &error))?;
         self.keys.prefix()?;
         self.keys.peppers()?;
         self.policies.settings()?;
@@ -338,9 +356,9 @@ impl Loaded {
             ("log.files", config.log.files.to_string()),
             ("log.recent", config.log.recent.to_string()),
             ("log.recent_bytes", config.log.recent_bytes.to_string()),
-            ("trace.endpoint", config.trace.endpoint.as_deref().map_or_else(|| "none".to_owned(), without_user)),
-            ("trace.protocol", config.trace.protocol.map_or("as `OTEL_*` says", OtlpProtocol::as_str).to_owned()),
-            ("trace.headers", config.trace.headers.keys().map(|name| format!("{name}=***")).collect::<Vec<_>>().join(", ")),
+            ("trace.endpoint", endpoint(config.trace.endpoint.as_deref())),
+            ("trace.protocol", protocol(config.trace.protocol)),
+            ("trace.headers", names(&config.trace.headers)),
             ("trace.queue", config.trace.queue.to_string()),
             ("trace.queue_bytes", config.trace.queue_bytes.to_string()),
             ("trace.allow_ratio", config.trace.allow_ratio.to_string()),
@@ -349,6 +367,11 @@ impl Loaded {
                 config.record.mask.iter().map(|(field, mask)| format!("{field}={mask}")).collect::<Vec<_>>().join(", "),
             ),
             ("record.context", config.record.context.join(", ")),
+            ("metrics.listen", config.metrics.listen.clone().unwrap_or_else(|| "none".to_owned())),
+            ("metrics.endpoint", endpoint(config.metrics.endpoint.as_deref())),
+            ("metrics.protocol", protocol(config.metrics.protocol)),
+            ("metrics.headers", names(&config.metrics.headers)),
+            ("metrics.interval", config.metrics.interval.clone().unwrap_or_else(|| AS_STANDARD.to_owned())),
             ("consistency.profile", config.consistency.profile.as_str().to_owned()),
             ("consistency.max_staleness", config.consistency.shown()),
         ];

@@ -18,6 +18,7 @@ mod health;
 mod input;
 mod keys;
 mod management;
+mod metrics;
 mod once;
 mod openapi;
 mod orgs;
@@ -41,8 +42,9 @@ pub use audit::{AuditHeadView, AuditView};
 pub use decisions::DecisionView;
 pub use error::refused_key;
 pub use explain::{ExplanationView, NearMissView, PartExplanation, PolicyExplanation, RecordedView, WhyView};
+pub use metrics::MetricsDoor;
 pub use replicas::ReplicaView;
-pub use serve::{DRAIN, serve};
+pub use serve::{Answers, DRAIN, serve};
 pub use state::{App, AppState, Explainer, Stopping};
 pub use view::{AdminView, KeyView, OrgView};
 

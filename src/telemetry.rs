@@ -1,8 +1,9 @@
-//! Decision records, spans and logs.
+//! Decision records, spans, logs and metrics.
 //!
 //! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
-//! it what people read: `claviger-log` a JSON line on stderr or in a file, `claviger-spans` a span for the OTLP collector. Everything else is
-//! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector.
+//! it what people read: `claviger-log` a JSON line on stderr or in a file, `claviger-spans` a span for the OTLP collector. Everything
+//! else is told with `tracing`: events are lines on stderr, spans of this crate go to the same collector. What is counted and timed
+//! lies in `metrics`, to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
 
 mod attributes;
 mod complaint;
@@ -12,6 +13,7 @@ mod export;
 mod lines;
 mod log;
 mod mask;
+mod metrics;
 pub mod names;
 mod otlp;
 mod parent;
@@ -32,33 +34,39 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{Temporality, exporter::PushMetricExporter as _},
+    trace::{Sampler, SdkTracerProvider},
+};
 use tokio::{
     runtime::{self, Runtime},
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{Instant, timeout},
 };
 use tracing::Dispatch;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
-    config::{HeaderSecret, LogConfig, LoggedDecisions, OtlpProtocol, TraceConfig},
+    config::{HeaderSecret, LogConfig, LoggedDecisions, MetricsConfig, OtlpProtocol, TraceConfig},
     context::RecordedContext,
+    metrics::page::{MetricsPage, TextForm},
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
-    recorder::{Counts, Recorder},
+    recorder::{Counts, Recorder, Timing},
     rules::{RecordConfig, Rules},
 };
 use self::{
     export::{Forward, Tally},
     lines::Lines,
     log::{DecisionFile, Output},
+    metrics::{Metrics, Reader, push::push_metrics},
     queue::{Load, bounded},
     recorder::Channels,
     sampling::Sampling,
 };
-use crate::domain::{clock::Clock, random::Random};
+use crate::domain::{clock::Clock, random::Random, replica::Readings};
 
 /// So long the threads may flush, a little less than [`Telemetry::shutdown`] takes at most.
 const FLUSH: Duration = Duration::from_millis(4_500);
@@ -73,8 +81,12 @@ pub enum TelemetryError {
     Level(String),
     #[error("`{0}` is no URL of a collector, such as `http://localhost:4318`")]
     Endpoint(String),
-    #[error("the header `{0}` of `trace.headers` is none that HTTP can carry")]
-    Header(String),
+    #[error("the header `{name}` of `{section}.headers` is none that HTTP can carry")]
+    Header { section: &'static str, name: String },
+    #[error(
+        "`{0}` is no interval of exports: use a number of seconds, such as `15s`, in `OTEL_METRIC_EXPORT_INTERVAL` of milliseconds"
+    )]
+    Interval(String),
     #[error("`trace.queue` must be at least {}", export::PACE.batch)]
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
@@ -101,7 +113,7 @@ pub enum TelemetryError {
     Ratio,
     #[error("the OTLP protocol `{0}` is not supported: use `http/protobuf` or `grpc`")]
     Protocol(String),
-    #[error("the exporter of spans cannot be built: {0}")]
+    #[error("the exporter to the collector cannot be built: {0}")]
     Exporter(String),
     #[error("a thread of telemetry cannot start")]
     Thread(#[source] io::Error),
@@ -118,6 +130,10 @@ fn suggest(nearest: Option<&String>) -> String {
 pub struct Telemetry {
     recorder: Recorder,
     dispatch: Dispatch,
+    metrics: Option<Arc<Metrics>>,
+    page: Option<MetricsPage>,
+    /// Tells the sender of metrics until when it may last.
+    closing: watch::Sender<Option<Instant>>,
     /// Each ends with its thread.
     threads: Vec<oneshot::Receiver<()>>,
 }
@@ -129,11 +145,12 @@ pub struct Telemetry {
 pub fn start(
     log: &LogConfig,
     trace: &TraceConfig,
+    metrics: &MetricsConfig,
     rules: Rules,
     clock: &Clock,
     random: &Random,
 ) -> Result<Telemetry, TelemetryError> {
-    let telemetry = open(log, trace, rules, clock, random, Box::new(io::stderr()))?;
+    let telemetry = open(log, trace, metrics, rules, clock, random, Box::new(io::stderr()))?;
     telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
     Ok(telemetry)
 }
@@ -154,6 +171,7 @@ pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
 pub fn open(
     log: &LogConfig,
     trace: &TraceConfig,
+    metrics: &MetricsConfig,
     rules: Rules,
     clock: &Clock,
     random: &Random,
@@ -162,18 +180,20 @@ pub fn open(
     log.check()?;
     let level = log.filter()?;
     trace.check()?;
+    metrics.check()?;
     let lines = Lines::new(output);
     let (tally, rules) = (Arc::new(Tally::default()), Arc::new(rules));
     let mut threads = Vec::new();
+    let resource = otlp::resource(random);
 
     let mut spans = None;
     let mut provider = None;
-    if let Some(target) = otlp::target(trace, |name| std::env::var(name).ok())? {
-        let resource = otlp::resource(random);
+    if let Some(target) = otlp::span_target(trace, variable)? {
+        let resource = resource.clone();
         let runtime = own_runtime()?;
         let exporter = {
             let _inside = runtime.enter();
-            otlp::exporter(target, trace, &resource)?
+            otlp::span_exporter(target, &resource)?
         };
         let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
         let (tally, rules) = (Arc::clone(&tally), Arc::clone(&rules));
@@ -193,6 +213,8 @@ pub fn open(
         threads.push(spawn("claviger-log", own_runtime()?, write)?);
         log_lines = Some(sender);
     }
+    let (closing, told) = watch::channel(None);
+    let (metrics, page) = open_metrics(metrics, resource, told, &mut threads)?;
 
     let dispatch = subscriber::subscriber(level, lines, clock.clone(), provider.as_ref());
     let recent = (log.recent > 0).then(|| Recent::new(log.recent, log.recent_bytes));
@@ -202,11 +224,45 @@ pub fn open(
         logged,
         recent,
         rules,
+        metrics: metrics.clone(),
         tally,
         random: random.clone(),
         sampling: Sampling::new(trace.allow_ratio),
     });
-    Ok(Telemetry { recorder, dispatch, threads })
+    Ok(Telemetry { recorder, dispatch, metrics, page, closing, threads })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The metrics, where they are asked for or sent, and the page, where they are asked for.
+fn open_metrics(
+    config: &MetricsConfig,
+    resource: Resource,
+    closing: watch::Receiver<Option<Instant>>,
+    threads: &mut Vec<oneshot::Receiver<()>>,
+) -> Result<(Option<Arc<Metrics>>, Option<MetricsPage>), TelemetryError> {
+    let page = config.listen.as_ref().map(|_| Reader::new(Temporality::Cumulative));
+    let mut readers = Vec::from_iter(page.clone());
+    if let Some(target) = otlp::metric_target(config, variable)? {
+        let interval = config.interval(variable)?;
+        let runtime = own_runtime()?;
+        let exporter = {
+            let _inside = runtime.enter();
+            otlp::metric_exporter(target)?
+        };
+        let reader = Reader::new(exporter.temporality());
+        readers.push(reader.clone());
+        let work = async move || push_metrics(&reader, &exporter, interval, closing).await;
+        threads.push(spawn("claviger-metrics", runtime, work)?);
+    }
+    if readers.is_empty() {
+        return Ok((None, None));
+    }
+    let metrics = Arc::new(Metrics::new(resource, readers));
+    let page = page.map(|reader| MetricsPage { metrics: Arc::clone(&metrics), reader });
+    Ok((Some(metrics), page))
 }
 
 /// Where the lines of decisions go.
@@ -245,6 +301,17 @@ impl Telemetry {
         self.recorder.clone()
     }
 
+    /// Shows what a server tells of itself among the metrics; `None` once it tells no more.
+    pub fn watch(&self, read: impl Fn() -> Option<Readings> + Clone + Send + Sync + 'static) {
+        self.metrics.iter().for_each(|metrics| metrics.watch_readings(read.clone()));
+    }
+
+    /// What `GET /metrics` answers, where that is wanted.
+    #[must_use]
+    pub fn page(&self) -> Option<MetricsPage> {
+        self.page.clone()
+    }
+
     /// The subscriber for `tracing`, for those who did not [`start`] it for the whole process.
     #[must_use]
     pub const fn dispatch(&self) -> &Dispatch {
@@ -253,7 +320,7 @@ impl Telemetry {
 
     /// Writes and exports what waits; returns within 5 s, whatever the collector or the reader of the log does.
     pub async fn shutdown(mut self) {
-        self.recorder.close(Instant::now() + FLUSH);
+        self.close();
         let threads = std::mem::take(&mut self.threads);
         let all = async {
             for thread in threads {
@@ -265,8 +332,20 @@ impl Telemetry {
     }
 }
 
+impl Telemetry {
+    fn close(&self) {
+        let deadline = Instant::now() + FLUSH;
+        self.recorder.close(deadline);
+        self.closing.send_if_modified(|at| {
+            let first = at.is_none();
+            *at = at.or(Some(deadline));
+            first
+        });
+    }
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.recorder.close(Instant::now() + FLUSH);
+        self.close();
     }
 }

@@ -17,7 +17,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     policy_source::{PolicySource, PolicySourceArgs},
-    server::{Prepared, Server, Signals, addresses, announce, listen, with_telemetry},
+    server::{Doors, Prepared, Server, Signals, addresses, announce, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -70,13 +70,15 @@ pub(super) fn run(args: &DevArgs) -> Result<Exit, Failure> {
 }
 
 async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: &Telemetry) -> Result<Exit, Failure> {
-    if !addresses(&args.listen).await?.iter().all(|address| address.ip().is_loopback()) {
-        return Err(Failure::usage(
-            "`dev` prints secrets, so it listens on loopback only; use `claviger serve` for other addresses",
-        ));
+    for listen in [Some(&args.listen), config.metrics.listen.as_ref()].into_iter().flatten() {
+        if !addresses(listen).await?.iter().all(|address| address.ip().is_loopback()) {
+            return Err(Failure::usage(
+                "`dev` prints secrets, so it listens on loopback only; use `claviger serve` for other addresses",
+            ));
+        }
     }
     // The port comes first: a second start beside a running one must not end the secrets that the first has shown.
-    let listener = listen(&args.listen).await?;
+    let doors = Doors::open(&config).await?;
     prepare_dir(&args.data_dir)?;
     // Held until the store is closed, and taken before anything is deleted.
     let _lock = ServerLock::take(&config.database).await?;
@@ -95,7 +97,7 @@ async fn serve(config: Config, source: PolicySource, args: &DevArgs, telemetry: 
     let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
     progress.set_message("preparing the demo organization");
     let demo = demo::prepare(&prepared.store, &prepared.config.keys, &prepared.engine, &Clock::System, &Random::System).await?;
-    let Some(server) = prepared.start(listener, telemetry, signals).await? else { return Ok(Exit::Ok) };
+    let Some(server) = prepared.start(doors, telemetry, signals).await? else { return Ok(Exit::Ok) };
     progress.finish_and_clear();
     match args.output {
         Output::Json => announce(&ready(&server, &demo))?,
@@ -152,7 +154,7 @@ fn remove_database(database: &Path) -> Result<(), Failure> {
 fn ready(server: &Server, demo: &Demo) -> serde_json::Value {
     json!({
         "url": server.url(),
-        "metrics_url": null,
+        "metrics_url": server.metrics_url(),
         "admin_token": demo.admin.expose(),
         "org": { "id": demo.org.id, "name": demo.org.name },
         "keys": { "full_access": demo.full_access.secret.expose(), "read_only": demo.read_only.secret.expose() },

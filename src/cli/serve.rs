@@ -9,7 +9,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     policy_source::PolicySource,
-    server::{Prepared, Signals, announce, listen, with_telemetry},
+    server::{Doors, Prepared, Signals, announce, with_telemetry},
 };
 use crate::{
     config::{self, Config, Flags},
@@ -69,8 +69,8 @@ async fn serve(config: Config, migrate: bool, telemetry: &Telemetry) -> Result<E
     let _lock = ServerLock::take(&config.database).await?;
     let preparing = Box::pin(Prepared::new(config, PolicySource::Dirs(dirs), migrate));
     let Some(prepared) = signals.unless_told(preparing).await.transpose()? else { return Ok(Exit::Ok) };
-    let listener = listen(&prepared.config.http.listen).await?;
-    let Some(server) = prepared.start(listener, telemetry, signals).await? else { return Ok(Exit::Ok) };
-    announce(&Ready { url: server.url(), metrics_url: None })?;
+    let doors = Doors::open(&prepared.config).await?;
+    let Some(server) = prepared.start(doors, telemetry, signals).await? else { return Ok(Exit::Ok) };
+    announce(&Ready { url: server.url(), metrics_url: server.metrics_url() })?;
     server.run().await
 }

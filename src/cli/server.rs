@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,11 +14,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{exit::Exit, failure::Failure, policy_source::PolicySource};
+use super::{exit::Exit, failure::Failure, policy_source::PolicySource, scraped::Scraped};
 use crate::{
     config::Config,
     domain::{clock::Clock, id::ReplicaId, nearest::nearest, random::Random, replica::Presence},
-    http::{Api, App, AppState, Explainer, Stopping, serve},
+    http::{Api, App, AppState, Explainer, MetricsDoor, Stopping, serve},
     policy::{Engine, PolicyFiles},
     snapshot::{Keeper, reload::Reload},
     store::Store,
@@ -60,6 +61,26 @@ impl Signals {
     }
 }
 
+/// The sockets of a server, bound before anything is promised.
+#[derive(Debug)]
+pub(super) struct Doors {
+    pub(super) api: TcpListener,
+    /// For `GET /metrics`, where that is wanted.
+    pub(super) metrics: Option<TcpListener>,
+}
+
+impl Doors {
+    /// Binds where the settings say.
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        let api = listen(&config.http.listen, "--listen").await?;
+        let metrics = match &config.metrics.listen {
+            Some(address) => Some(listen(address, "metrics.listen").await?),
+            None => None,
+        };
+        Ok(Self { api, metrics })
+    }
+}
+
 /// What is there before the first snapshot.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -90,12 +111,12 @@ impl Prepared {
     /// Takes the first snapshot; nothing comes of it when a signal comes first.
     pub(super) async fn start(
         self,
-        listener: TcpListener,
+        doors: Doors,
         telemetry: &Telemetry,
         mut signals: Signals,
     ) -> Result<Option<Server>, Failure> {
         let (clock, random) = (Clock::System, Random::System);
-        let address = listener.local_addr()?;
+        let address = doors.api.local_addr()?;
         let presence = Presence {
             id: ReplicaId::new(clock.now(), &random),
             address: address.to_string(),
@@ -130,8 +151,13 @@ impl Prepared {
             stopping: Stopping::default(),
             explains: Explainer::when(self.config.policies.explain_denials),
         });
-        tracing::info!(%address, replica = %app.keeper.presence().id, "listening");
-        Ok(Some(Server { listener, address, app, reload, shutdown_delay, signals }))
+        let watched = Arc::downgrade(&app.keeper);
+        telemetry.watch(move || watched.upgrade().map(|keeper| keeper.readings()));
+        let metrics = doors.metrics.zip(telemetry.page());
+        let metrics = metrics.map(|(listener, page)| Scraped::open(listener, MetricsDoor::new(app.clone(), page))).transpose()?;
+        let metrics_address = metrics.as_ref().map(|scraped| tracing::field::display(scraped.address));
+        tracing::info!(%address, metrics = metrics_address, replica = %app.keeper.presence().id, "listening");
+        Ok(Some(Server { listener: doors.api, address, metrics, app, reload, shutdown_delay, signals }))
     }
 }
 
@@ -149,6 +175,7 @@ fn warn_of_unknown_context(names: &[String], engine: &Engine) {
 pub(super) struct Server {
     listener: TcpListener,
     pub address: SocketAddr,
+    metrics: Option<Scraped>,
     app: AppState,
     reload: Option<Reload>,
     shutdown_delay: Duration,
@@ -159,6 +186,11 @@ impl Server {
     /// The base URL.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The URL of the metrics, where they can be asked for.
+    pub(super) fn metrics_url(&self) -> Option<String> {
+        self.metrics.as_ref().map(|scraped| format!("http://{}/metrics", scraped.address))
     }
 
     /// Serves until SIGTERM or SIGINT. On SIGTERM, `/readyz` says so for a while before nothing more is accepted, so that
@@ -198,13 +230,13 @@ pub(super) async fn addresses(listen: &str) -> Result<Vec<SocketAddr>, Failure> 
     })
 }
 
-/// Binds; connections wait until the server runs.
-pub(super) async fn listen(listen: &str) -> Result<TcpListener, Failure> {
+/// Binds; connections wait until the server runs. `setting` says what else can be chosen.
+pub(super) async fn listen(listen: &str, setting: &str) -> Result<TcpListener, Failure> {
     let addresses = addresses(listen).await?;
     TcpListener::bind(&*addresses).await.map_err(|error| {
         Failure::failed(match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("`{listen}` is taken by another process; stop it, or choose another port with `--listen` (port 0 finds a free one)")
+                format!("`{listen}` is taken by another process; stop it, or choose another port with `{setting}` (port 0 finds a free one)")
             }
             io::ErrorKind::PermissionDenied => format!("this user may not listen on `{listen}`; choose a port above 1023"),
             _ => format!("cannot listen on `{listen}`: {error}"),
@@ -219,7 +251,7 @@ where
 {
     runtime()?.block_on(async {
         let rules = config.record.rules(&config.keys.peppers()?.current)?;
-        let telemetry = telemetry::start(&config.log, &config.trace, rules, &Clock::System, &Random::System)?;
+        let telemetry = telemetry::start(&config.log, &config.trace, &config.metrics, rules, &Clock::System, &Random::System)?;
         let (result, telemetry) = command(telemetry).await;
         telemetry.shutdown().await;
         result

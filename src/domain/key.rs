@@ -137,6 +137,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    pub const ALL: [Self; 8] = [
+        Self::Missing,
+        Self::Malformed,
+        Self::Unknown,
+        Self::OrgDeleted,
+        Self::KeyRevoked,
+        Self::KeyDisabled,
+        Self::KeyExpired,
+        Self::SecretExpired,
+    ];
+
     /// The word for telemetry.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -29,3 +29,24 @@ pub struct Replica {
     /// When it last renewed its lease, by the database's clock.
     pub seen_at: Timestamp,
 }
+
+/// What a server can tell of itself at any moment, without asking the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readings {
+    /// How old the snapshot is at most; `None` when nothing may be decided by it.
+    pub age: Option<Duration>,
+    pub revision: i64,
+    /// Revisions that the database had at its last answer and that the snapshot lacks.
+    pub lag: i64,
+    /// Keys and orgs in memory, tombstones included.
+    pub keys: usize,
+    pub orgs: usize,
+    /// When the policies in force were loaded.
+    pub policies_loaded_at: Timestamp,
+    /// The policy files are others, and cannot be loaded.
+    pub policies_refused: bool,
+    pub reloads: u64,
+    pub failed_reloads: u64,
+    /// Audit rows that this process committed.
+    pub audit_writes: u64,
+}

@@ -5,7 +5,13 @@
 
 use std::{net::IpAddr, panic::AssertUnwindSafe};
 
-use axum::{Router, extract::Request, http::Method, response::Response};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::Method,
+    middleware::{Next, from_fn},
+    response::Response,
+};
 use futures_util::FutureExt;
 use tower::Service;
 
@@ -13,6 +19,7 @@ use super::{
     authorize,
     envelope::{Answered, Envelope, check_uri},
     error::ApiError,
+    serve::Answers,
     state::AppState,
 };
 
@@ -33,17 +40,23 @@ impl Api {
     pub(super) fn with_routes(app: &AppState, routes: Router) -> Self {
         let routes =
             routes.fallback(async || ApiError::NotFound).method_not_allowed_fallback(async || ApiError::MethodNotAllowed);
-        Self { app: app.clone(), routes }
+        Self { app: app.clone(), routes: routes.layer(from_fn(tell_route)) }
     }
 
     /// Answers a request from an address. There is an answer to everything: a panic is a 500, which allows nothing.
     pub async fn answer(&self, request: Request, address: Option<IpAddr>) -> Response {
+        let timing = self.app.recorder.time(request.method().as_str());
         let envelope = Envelope::open(&self.app, request.headers(), address);
         let answered = AssertUnwindSafe(self.route(request, &envelope)).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!("a handler panicked; the answer is 500, which allows nothing");
             ApiError::Internal.into()
         });
-        envelope.seal(&self.app, answered)
+        let route = answered.route.clone();
+        let response = envelope.seal(&self.app, answered);
+        if let Some(timing) = timing {
+            timing.end(route.as_ref().map(Route::as_str), response.status().as_u16());
+        }
+        response
     }
 
     /// A target is looked at before it is routed.
@@ -52,10 +65,44 @@ impl Api {
             return error.into();
         }
         if request.uri().path() == authorize::PATH && request.method() == Method::POST {
-            return authorize::answer(&self.app, envelope, request).await.unwrap_or_else(Answered::from);
+            let answered = authorize::answer(&self.app, envelope, request).await.unwrap_or_else(Answered::from);
+            return Answered { route: Some(Route::Authorize), ..answered };
         }
         request.extensions_mut().insert(envelope.clone());
         let Ok(response) = self.routes.clone().call(request).await;
         response.into()
     }
+}
+
+impl Answers for Api {
+    async fn answer(self, request: Request, address: Option<IpAddr>) -> Response {
+        Self::answer(&self, request, address).await
+    }
+}
+
+/// The route that a request took.
+#[derive(Debug, Clone)]
+pub(super) enum Route {
+    Authorize,
+    Matched(MatchedPath),
+}
+
+impl Route {
+    /// As a template.
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Authorize => authorize::PATH,
+            Self::Matched(path) => path.as_str(),
+        }
+    }
+}
+
+/// The router knows it, and the answer is past the router when it is timed.
+async fn tell_route(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(path) = path {
+        response.extensions_mut().insert(Route::Matched(path));
+    }
+    response
 }

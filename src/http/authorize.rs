@@ -71,7 +71,7 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
         // Boxed: the future of every decision would have room for it.
         denial.why = Box::pin(explainer.why(snapshot.policies().clone(), asked)).await;
     }
-    Ok(Answered { revision: Some(AnsweredAt(snapshot.revision())), answer, allow: None })
+    Ok(Answered { revision: Some(AnsweredAt(snapshot.revision())), answer, allow: None, route: None })
 }
 
 /// What is known of a call so far, for its record.
@@ -125,7 +125,7 @@ impl Call {
             Err(error) => (error.status_code(), error.fixed_code()),
         };
         let outcome = self.outcome.unwrap_or(Outcome::Rejected(code));
-        let answer = Answer::One(judgement(app, self.id, self.request.as_ref(), outcome));
+        let answer = Answer::One(judgement(app, snapshot, self.id, self.request.as_ref(), outcome));
         recording.end(app, snapshot, envelope, status, self.found.as_ref(), answer);
     }
 }

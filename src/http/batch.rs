@@ -59,7 +59,7 @@ pub(super) async fn authorize_batch(
             Ok(_) => Answer::Batch(items),
             Err(error) => {
                 let outcome = refused.unwrap_or_else(|| Outcome::Rejected(error.fixed_code()));
-                Answer::One(judgement(&app, DecisionId::new(app.now(), &app.random), None, outcome))
+                Answer::One(judgement(&app, &snapshot, DecisionId::new(app.now(), &app.random), None, outcome))
             }
         };
         recording.end(&app, &snapshot, &envelope, status, found.as_ref(), answer);
@@ -108,7 +108,8 @@ impl Batch<'_> {
         };
         if let Some(recording) = self.recording {
             let elapsed = recording.elapsed().saturating_sub(begun);
-            self.items.push(Item { after: begun, elapsed, judgement: judgement(self.app, id, request.as_ref().ok(), outcome) });
+            let judgement = judgement(self.app, self.snapshot, id, request.as_ref().ok(), outcome);
+            self.items.push(Item { after: begun, elapsed, judgement });
         }
         body
     }

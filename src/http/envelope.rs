@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::{error::ApiError, state::AppState};
+use super::{api::Route, error::ApiError, state::AppState};
 use crate::domain::{id::RequestId, redact::holds_secret};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,22 +31,23 @@ pub(super) struct Answered {
     pub answer: Result<Response, ApiError>,
     /// The methods that a path does have.
     pub allow: Option<HeaderValue>,
+    pub route: Option<Route>,
 }
 
 impl From<ApiError> for Answered {
     fn from(error: ApiError) -> Self {
-        Self { revision: None, answer: Err(error), allow: None }
+        Self { revision: None, answer: Err(error), allow: None, route: None }
     }
 }
 
 impl From<Response> for Answered {
     /// Takes back out what a handler or the router could only leave in the response.
     fn from(mut response: Response) -> Self {
-        let revision = response.extensions_mut().remove();
+        let (revision, route) = (response.extensions_mut().remove(), response.extensions_mut().remove());
         let Some(error) = response.extensions_mut().remove::<ApiError>() else {
-            return Self { revision, answer: Ok(response), allow: None };
+            return Self { revision, answer: Ok(response), allow: None, route };
         };
-        Self { revision, answer: Err(error), allow: response.headers_mut().remove(header::ALLOW) }
+        Self { revision, answer: Err(error), allow: response.headers_mut().remove(header::ALLOW), route }
     }
 }
 
@@ -57,7 +58,7 @@ impl Envelope {
 
     /// Writes an error's body, and the headers that every answer has.
     pub(super) fn seal(&self, app: &AppState, answered: Answered) -> Response {
-        let Answered { revision, answer, allow } = answered;
+        let Answered { revision, answer, allow, route: _ } = answered;
         let revision = revision.map_or_else(|| app.keeper.current().revision(), |AnsweredAt(revision)| revision);
         let mut response = answer.unwrap_or_else(|error| error.render(&self.id, self.as_problem));
         let headers = response.headers_mut();

@@ -51,7 +51,6 @@ impl Recording {
             request_id: (&*envelope.id).into(),
             status,
             parent: self.parent,
-            server_address: None,
             key: found.map(key_facts),
             policy_set: Some(snapshot.policies().engine.digest().clone()),
             revision: snapshot.revision(),
@@ -76,12 +75,21 @@ fn key_facts(found: &Found) -> KeyFacts {
 }
 
 /// What was asked, as far as it could be read, and how it was decided.
-pub(super) fn judgement(app: &App, decision_id: DecisionId, request: Option<&Request>, outcome: Outcome) -> Judgement {
+pub(super) fn judgement(
+    app: &App,
+    snapshot: &Snapshot,
+    decision_id: DecisionId,
+    request: Option<&Request>,
+    outcome: Outcome,
+) -> Judgement {
+    let engine = &snapshot.policies().engine;
+    let in_schema = matches!(outcome, Outcome::Decided(_)) || request.is_some_and(|request| engine.has_action(&request.action));
     let resource = request.and_then(|request| request.resource.as_ref());
     Judgement {
         decision_id,
         outcome,
         action: request.map(|request| request.action.as_str().into()),
+        in_schema,
         resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
         had_context: request.is_some_and(|request| !request.context.is_empty()),
         context: request.and_then(|request| app.recorder.keep_context(&request.context)),

@@ -1,8 +1,13 @@
 //! Connections: an accept loop with the timeouts that `axum::serve` does not set, and a drain at the end.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use axum::body::Body;
+use axum::{body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -10,8 +15,6 @@ use hyper_util::{
 };
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-
-use super::api::Api;
 
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(5);
@@ -22,8 +25,14 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// A request's line and headers together.
 const HEAD_BYTES: usize = 32 * 1024;
 
+/// What stands behind a listener: the API, or the page of metrics. Clones are cheap.
+pub trait Answers: Clone + Send + 'static {
+    /// Answers a request from an address.
+    fn answer(self, request: Request, address: Option<IpAddr>) -> impl Future<Output = Response> + Send;
+}
+
 /// Serves until `stop` is ready, then answers what is in flight for at most [`DRAIN`].
-pub async fn serve(listener: TcpListener, api: Api, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, api: impl Answers, stop: impl Future<Output = ()>) {
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -46,7 +55,7 @@ pub async fn serve(listener: TcpListener, api: Api, stop: impl Future<Output = (
     }
 }
 
-fn connect(stream: TcpStream, peer: SocketAddr, api: Api, graceful: &GracefulShutdown) {
+fn connect(stream: TcpStream, peer: SocketAddr, api: impl Answers, graceful: &GracefulShutdown) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }

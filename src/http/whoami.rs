@@ -20,7 +20,7 @@ use crate::{
     domain::{
         decision::Request,
         id::{KeyId, OrgId},
-        key::Environment,
+        key::{Environment, Refusal},
         permission::Permission,
     },
     snapshot::Snapshot,
@@ -64,13 +64,17 @@ pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) ->
     let token = bearer(request.headers())?;
     let at_least = min_revision(request.headers())?;
     let Fresh { snapshot, made, refused } = fresh(&app, at_least, |snapshot| WhoAmI::of(&app, snapshot, token)).await;
+    let made = made.map_err(|refusal| {
+        app.recorder.reject(refusal);
+        ApiError::InvalidApiKey { sent: token.is_some() }
+    });
     let answer = refused.map_or(made, Err)?;
     Ok((Extension(AnsweredAt(snapshot.revision())), Json(answer)))
 }
 
 impl WhoAmI {
-    fn of(app: &App, snapshot: &Snapshot, token: Option<&str>) -> Result<Self, ApiError> {
-        let found = authenticate_key(app, snapshot, token).map_err(|_| ApiError::InvalidApiKey { sent: token.is_some() })?;
+    fn of(app: &App, snapshot: &Snapshot, token: Option<&str>) -> Result<Self, Refusal> {
+        let found = authenticate_key(app, snapshot, token).map_err(|(refusal, _)| refusal)?;
         let caller = app.keeper.caller(&found, snapshot);
         app.keeper.note_use(&caller, &found);
         let engine = &snapshot.policies().engine;

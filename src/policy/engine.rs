@@ -159,6 +159,12 @@ impl Engine {
         declared
     }
 
+    /// Whether the schema has an action of this name for keys.
+    #[must_use]
+    pub fn has_action(&self, name: &str) -> bool {
+        self.keys.contains_key(name)
+    }
+
     /// The permissions that the names stand for, presets expanded.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! policies.
 
 mod follow;
+mod tally;
 
 use std::{
     future::Future,
@@ -18,6 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use self::tally::Tally;
 use super::{
     Confirmed, Found, Policies, Snapshot,
     pool::{Caller, Pool},
@@ -91,6 +93,7 @@ pub struct Keeper {
     /// The snapshot has moved.
     moved: Notify,
     policy_failure: ArcSwapOption<PolicyFailure>,
+    tally: Tally,
     started_at: Timestamp,
     /// The digest that was made last, of what and when.
     digest: AsyncMutex<Option<(Uptime, Arc<Snapshot>, String)>>,
@@ -140,6 +143,7 @@ impl Keeper {
             hint: Notify::new(),
             moved: Notify::new(),
             policy_failure: ArcSwapOption::empty(),
+            tally: Tally::default(),
         });
         if keeper.store.is_shared() {
             sleep(START_JITTER.mul_f64(keeper.chance())).await;
@@ -234,6 +238,7 @@ impl Keeper {
 
     /// Says that the files cannot be loaded, or that they hold the live text again.
     pub fn report_policies(&self, failure: Option<PolicyFailure>) {
+        self.tally.count_failure(failure.is_some());
         self.policy_failure.store(failure.map(Arc::new));
     }
 
@@ -242,6 +247,7 @@ impl Keeper {
         let policies = Arc::new(Policies { engine, loaded_at: self.now() });
         self.replace(|now| Snapshot { policies: policies.clone(), ..now.clone() });
         self.policy_failure.store(None);
+        self.tally.count_reload();
     }
 
     /// Runs a write to its end, whatever becomes of the caller, and answers when the own snapshot holds it.
@@ -257,6 +263,7 @@ impl Keeper {
         let task = tokio::spawn(async move {
             let written = timeout(WRITE, write).await.unwrap_or(Err(StoreError::OutcomeUnknown))?;
             let committed = keeper.clock.uptime();
+            keeper.tally.count_write(written.changed);
             timeout(REACH, keeper.reach(written.revision)).await.map_err(|_| StoreError::OutcomeUnknown)?;
             let epoch = keeper.current().head.epoch.clone();
             let fence = Fence { revision: written.revision, epoch, committed, own: keeper.presence.id };

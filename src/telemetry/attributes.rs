@@ -45,7 +45,6 @@ fn of_call(record: &DecisionRecord) -> Vec<KeyValue> {
         // TLS ends before this process: its listener speaks plain HTTP.
         KeyValue::new(names::URL_SCHEME, "http"),
     ];
-    all.extend(record.server_address.clone().map(|host| KeyValue::new(names::SERVER_ADDRESS, host)));
     all.extend(of_origin(record));
     all
 }

@@ -1,10 +1,13 @@
-//! The sections `log` and `trace` of the configuration.
+//! The sections `log`, `trace` and `metrics` of the configuration.
+
+mod metrics;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+pub use self::metrics::MetricsConfig;
 use super::{TelemetryError, export, log::FileLimits, recent};
 use crate::domain::clock::parse_duration;
 
@@ -149,18 +152,16 @@ pub struct TraceConfig {
     pub allow_ratio: f64,
 }
 
-impl TraceConfig {
-    /// The headers as they are sent.
-    ///
-    /// # Errors
-    /// The first one that HTTP cannot carry.
-    pub(super) fn header_map(&self) -> Result<HeaderMap, TelemetryError> {
-        let header = |(name, value): (&String, &HeaderSecret)| {
-            let name_and_value = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value.0).ok());
-            name_and_value.ok_or_else(|| TelemetryError::Header(name.clone()))
-        };
-        self.headers.iter().map(header).collect()
-    }
+/// The headers of a section as they are sent.
+///
+/// # Errors
+/// The first one that HTTP cannot carry.
+pub(super) fn header_map(section: &'static str, headers: &BTreeMap<String, HeaderSecret>) -> Result<HeaderMap, TelemetryError> {
+    let header = |(name, value): (&String, &HeaderSecret)| {
+        let name_and_value = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value.0).ok());
+        name_and_value.ok_or_else(|| TelemetryError::Header { section, name: name.clone() })
+    };
+    headers.iter().map(header).collect()
 }
 
 /// A form of OTLP.
@@ -213,7 +214,7 @@ impl TraceConfig {
     /// When the endpoint is no URL, a header none that HTTP can carry, or the queue smaller than an export.
     pub fn check(&self) -> Result<(), TelemetryError> {
         self.endpoint.as_deref().map(check_endpoint).transpose()?;
-        self.header_map()?;
+        header_map("trace", &self.headers)?;
         match self {
             _ if self.queue < export::PACE.batch => Err(TelemetryError::Queue),
             _ if self.queue_bytes < LEAST_BYTES => Err(TelemetryError::QueueBytes),
@@ -309,7 +310,7 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter22"));
         for (name, value) in [("a b", "x"), ("x", "a\nb")] {
             let config = TraceConfig { headers: [(name.to_owned(), value.into())].into(), ..TraceConfig::default() };
-            assert!(matches!(config.check(), Err(TelemetryError::Header(_))), "{name}");
+            assert!(matches!(config.check(), Err(TelemetryError::Header { .. })), "{name}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{TelemetryError, names};
 use crate::domain::{hex::hex, nearest::nearest, secret::Hashing};
 
 /// What may be masked: who asked, for what, and what was in force. Beside these, attributes of the context that are recorded.
-const MASKABLE: [&str; 15] = [
+const MASKABLE: [&str; 14] = [
     names::ACTION,
     names::KEY_ENVIRONMENT,
     names::KEY_ID,
@@ -23,31 +23,6 @@ const MASKABLE: [&str; 15] = [
     names::RESOURCE_TYPE,
     names::REVISION,
     names::SECRET_ID,
-    names::SERVER_ADDRESS,
-];
-
-/// What the record itself is: without these it could be neither found nor read.
-const FIXED: [&str; 20] = [
-    names::BATCH_INDEX,
-    names::BATCH_SIZE,
-    names::DECISION,
-    names::DECISION_CODE,
-    names::DECISION_ID,
-    names::DECISION_REASON,
-    names::ELAPSED_US,
-    names::ENTRY_POINT,
-    names::ERROR_TYPE,
-    names::EVENT,
-    names::HTTP_REQUEST_METHOD,
-    names::HTTP_RESPONSE_STATUS_CODE,
-    names::HTTP_ROUTE,
-    names::LEVEL,
-    names::SNAPSHOT_AGE_MS,
-    names::SPAN_ID,
-    names::TIMESTAMP,
-    names::TRACE_ID,
-    names::URL_PATH,
-    names::URL_SCHEME,
 ];
 
 /// What separates these hashes from those of secrets, and each field's from every other's.
@@ -146,11 +121,16 @@ fn check_field(field: &str, context: &[Arc<str>]) -> Result<(), TelemetryError> 
     if known().any(|known| known == field) {
         return Ok(());
     }
-    if FIXED.contains(&field) {
+    // What else there is says which record it is: without that it could be neither found nor read.
+    if names_of_records().any(|known| known == field) {
         return Err(TelemetryError::Unmaskable(field.to_owned()));
     }
     let nearest = nearest(field, known(), 3).map(str::to_owned);
     Err(TelemetryError::MaskedField { field: field.to_owned(), nearest })
+}
+
+fn names_of_records() -> impl Iterator<Item = &'static str> {
+    [names::OF_DECISIONS, names::OF_CALLS, names::OF_SPANS, names::OF_LINES].into_iter().flatten().map(|field| field.name)
 }
 
 #[cfg(test)]
@@ -196,7 +176,14 @@ mod tests {
 
     #[test]
     fn what_the_record_is_cannot_be_masked() {
-        for field in FIXED {
+        let fixed: Vec<_> = names_of_records().filter(|field| !MASKABLE.contains(field)).collect();
+        assert!(
+            ["timestamp", "event", "trace_id", "claviger.decision", "claviger.decision.id"]
+                .iter()
+                .all(|field| fixed.contains(field))
+        );
+        assert_eq!(fixed.len() + MASKABLE.len(), names_of_records().count());
+        for field in fixed {
             assert_eq!(refused(field, "hash"), format!("`{field}` cannot be masked: it is what the record itself is"));
         }
     }

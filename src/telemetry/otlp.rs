@@ -1,81 +1,141 @@
-//! Where spans go and under whose name: endpoint, exporter, resource.
+//! Where spans and metrics go and under whose name: endpoint, exporters, resource.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
-    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-    tonic_types::metadata::MetadataMap,
+    MetricExporter, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
+    OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, Protocol, RetryPolicy,
+    SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig, tonic_types::metadata::MetadataMap,
 };
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 
 use super::{
     TelemetryError,
-    config::{OtlpProtocol, TraceConfig, check_endpoint},
+    config::{HeaderSecret, MetricsConfig, OtlpProtocol, TraceConfig, check_endpoint, header_map},
     names,
 };
 use crate::domain::random::Random;
 
-const TRACES_PATH: &str = "/v1/traces";
+/// What the two signals differ in.
+#[derive(Debug)]
+struct Signal {
+    section: &'static str,
+    path: &'static str,
+    exporter: &'static str,
+    endpoint: &'static str,
+    protocol: &'static str,
+}
 
-/// Where spans go, and in which form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    /// The full URL that spans are posted to; for gRPC, the server's.
+const TRACES: Signal = Signal {
+    section: "trace",
+    path: "/v1/traces",
+    exporter: "OTEL_TRACES_EXPORTER",
+    endpoint: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    protocol: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+};
+const METRICS: Signal = Signal {
+    section: "metrics",
+    path: "/v1/metrics",
+    exporter: "OTEL_METRICS_EXPORTER",
+    endpoint: OTEL_EXPORTER_OTLP_METRICS_ENDPOINT,
+    protocol: OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
+};
+
+/// Where something goes, and in which form.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    /// The full URL that is posted to; for gRPC, the server's.
     url: String,
     protocol: OtlpProtocol,
+    headers: &'a BTreeMap<String, HeaderSecret>,
+    signal: &'static Signal,
 }
 
 /// Where spans go; `None` when nobody asked for spans.
-pub(super) fn target(config: &TraceConfig, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Target>, TelemetryError> {
+pub(super) fn span_target(
+    config: &TraceConfig,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Target<'_>>, TelemetryError> {
+    target(&TRACES, (config.endpoint.as_deref(), config.protocol, &config.headers), variable)
+}
+
+/// Where metrics go; `None` when nobody asked for them to be sent.
+pub(super) fn metric_target(
+    config: &MetricsConfig,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Target<'_>>, TelemetryError> {
+    target(&METRICS, (config.endpoint.as_deref(), config.protocol, &config.headers), variable)
+}
+
+type Given<'a> = (Option<&'a str>, Option<OtlpProtocol>, &'a BTreeMap<String, HeaderSecret>);
+
+fn target<'a>(
+    signal: &'static Signal,
+    (endpoint, protocol, headers): Given<'a>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Target<'a>>, TelemetryError> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-    let whole = variable(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT).filter(|_| config.endpoint.is_none());
-    let base = config.endpoint.clone().or_else(|| variable(OTEL_EXPORTER_OTLP_ENDPOINT));
+        || variable(signal.exporter).is_some_and(|value| value == "none");
+    let whole = variable(signal.endpoint).filter(|_| endpoint.is_none());
+    let base = endpoint.map(str::to_owned).or_else(|| variable(OTEL_EXPORTER_OTLP_ENDPOINT));
     if disabled || (whole.is_none() && base.is_none()) {
         return Ok(None);
     }
-    let named = variable(OTEL_EXPORTER_OTLP_TRACES_PROTOCOL).or_else(|| variable(OTEL_EXPORTER_OTLP_PROTOCOL));
-    let protocol = match (config.protocol, named) {
+    let named = variable(signal.protocol).or_else(|| variable(OTEL_EXPORTER_OTLP_PROTOCOL));
+    let protocol = match (protocol, named) {
         (Some(protocol), _) => protocol,
         (None, None) => OtlpProtocol::default(),
         (None, Some(name)) => OtlpProtocol::from_name(&name).ok_or(TelemetryError::Protocol(name))?,
     };
-    let base = base.map(|base| if protocol == OtlpProtocol::Grpc { base } else { with_traces_path(&base) });
+    let base = base.map(|base| if protocol == OtlpProtocol::Grpc { base } else { with_path(&base, signal.path) });
     let Some(url) = whole.or(base) else { return Ok(None) };
     check_endpoint(&url)?;
-    Ok(Some(Target { url, protocol }))
+    Ok(Some(Target { url, protocol, headers, signal }))
 }
 
-fn with_traces_path(base: &str) -> String {
+fn with_path(base: &str, path: &str) -> String {
     let base = base.trim_end_matches('/');
-    if base.ends_with(TRACES_PATH) { base.to_owned() } else { format!("{base}{TRACES_PATH}") }
+    if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") }
 }
 
-/// The exporter; headers, timeout, certificates and compression of the `OTEL_EXPORTER_OTLP_*` variables apply. It belongs to the
-/// runtime that it is made in.
-pub(super) fn exporter(target: Target, config: &TraceConfig, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
-    // As many attempts as its timeout (10 s) has room for: a collector that is away for seconds costs only what the queue cannot hold.
-    let patient = RetryPolicy::recommended().with_max_retries(32).with_max_delay(Duration::from_secs(1));
-    let exporter = match target.protocol {
-        OtlpProtocol::HttpProtobuf => {
-            let headers = config.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
-            let builder = SpanExporter::builder().with_http().with_endpoint(target.url).with_protocol(Protocol::HttpBinary);
-            builder.with_headers(headers).with_retry_policy(patient).build()
-        }
-        OtlpProtocol::Grpc => {
-            let builder = SpanExporter::builder().with_tonic().with_endpoint(target.url);
-            builder.with_metadata(MetadataMap::from_headers(config.header_map()?)).with_retry_policy(patient).build()
-        }
-    };
-    let mut exporter = exporter.map_err(|error| TelemetryError::Exporter(error.to_string()))?;
+/// Builds an exporter: the builders of the signals share no trait that is public.
+macro_rules! export {
+    ($exporter:ident, $target:expr) => {{
+        let target = $target;
+        // As many attempts as its timeout (10 s) has room for: a collector that is away for seconds costs little.
+        let patient = RetryPolicy::recommended().with_max_retries(32).with_max_delay(Duration::from_secs(1));
+        let built = match target.protocol {
+            OtlpProtocol::HttpProtobuf => {
+                let headers = target.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+                let builder = $exporter::builder().with_http().with_endpoint(target.url).with_protocol(Protocol::HttpBinary);
+                builder.with_headers(headers).with_retry_policy(patient).build()
+            }
+            OtlpProtocol::Grpc => {
+                let headers = MetadataMap::from_headers(header_map(target.signal.section, target.headers)?);
+                let builder = $exporter::builder().with_tonic().with_endpoint(target.url);
+                builder.with_metadata(headers).with_retry_policy(patient).build()
+            }
+        };
+        built.map_err(|error| TelemetryError::Exporter(error.to_string()))
+    }};
+}
+
+/// The exporter of spans; headers, timeout, certificates and compression of the `OTEL_EXPORTER_OTLP_*` variables apply. It
+/// belongs to the runtime that it is made in.
+pub(super) fn span_exporter(target: Target<'_>, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
+    let mut exporter = export!(SpanExporter, target)?;
     exporter.set_resource(resource);
     Ok(exporter)
 }
 
-/// Who sends the spans: this process, this version, and what the `OTEL_*` variables say.
+/// The same of metrics, which bring their resource along.
+pub(super) fn metric_exporter(target: Target<'_>) -> Result<MetricExporter, TelemetryError> {
+    export!(MetricExporter, target)
+}
+
+/// Who sends them: this process, this version, and what the `OTEL_*` variables say.
 pub(super) fn resource(random: &Random) -> Resource {
     let mut instance = [0; 16];
     random.fill(&mut instance);
@@ -99,8 +159,8 @@ mod tests {
         Ok(find(&config, variables)?.map(|target| target.url))
     }
 
-    fn find(config: &TraceConfig, variables: &[(&str, &str)]) -> Result<Option<Target>, TelemetryError> {
-        target(config, |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    fn find<'a>(config: &'a TraceConfig, variables: &[(&str, &str)]) -> Result<Option<Target<'a>>, TelemetryError> {
+        span_target(config, |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -147,6 +207,25 @@ mod tests {
             let config = TraceConfig { endpoint: Some("http://a:1".to_owned()), protocol, ..TraceConfig::default() };
             assert_eq!(find(&config, &variables).unwrap().unwrap().url, url, "{protocol:?} {variables:?}");
         }
+    }
+
+    #[test]
+    fn metrics_go_their_own_way_where_that_is_told() {
+        let find = |config: &MetricsConfig, variables: &[(&str, &str)]| {
+            let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            metric_target(config, variable).unwrap().map(|target| (target.url, target.protocol.as_str()))
+        };
+        let all = (OTEL_EXPORTER_OTLP_ENDPOINT, "http://c:1");
+        let config = MetricsConfig { endpoint: Some("http://a:1".to_owned()), ..MetricsConfig::default() };
+        let told = |url: &str, protocol| Some((url.to_owned(), protocol));
+        assert_eq!(find(&MetricsConfig::default(), &[]), None);
+        assert_eq!(find(&MetricsConfig::default(), &[(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "http://b:1")]), None);
+        assert_eq!(find(&MetricsConfig::default(), &[all]), told("http://c:1/v1/metrics", "http/protobuf"));
+        let own = [all, (OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, "http://d:1"), (OTEL_EXPORTER_OTLP_METRICS_PROTOCOL, "grpc")];
+        assert_eq!(find(&MetricsConfig::default(), &own), told("http://d:1", "grpc"));
+        assert_eq!(find(&config, &[all]), told("http://a:1/v1/metrics", "http/protobuf"));
+        assert_eq!(find(&config, &[("OTEL_METRICS_EXPORTER", "none")]), None);
+        assert_eq!(find(&config, &[("OTEL_TRACES_EXPORTER", "none")]), told("http://a:1/v1/metrics", "http/protobuf"));
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl<T> Clone for Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Puts an item into the queue; one that does not fit, or comes after the end, is dropped and counted.
-    pub(super) fn offer(&self, load: Load, item: T) {
+    /// Puts an item into the queue; one that does not fit, or comes after the end, is dropped and counted: `false`.
+    pub(super) fn offer(&self, load: Load, item: T) -> bool {
         let gauge = &*self.gauge;
         let before = gauge.waiting.fetch_add(load.count, Ordering::SeqCst);
         let after = before.saturating_add(load.count);
@@ -88,11 +88,12 @@ impl<T> Sender<T> {
         if is_late || !fits || self.channel.send((load, item)).is_err() {
             gauge.give_back(load);
             (if is_late { &gauge.late } else { &gauge.dropped }).fetch_add(load.count as u64, Ordering::Relaxed);
-            return;
+            return false;
         }
         if before == 0 || (before < gauge.pace.batch && after >= gauge.pace.batch) {
             gauge.wake.notify_one();
         }
+        true
     }
 
     /// Spans or lines that did not fit, or were given up at the end.
@@ -219,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_batch_does_not_wait_for_the_clock() {
         let (sender, receiver) = bounded(of(100), PACE);
-        (0..8).for_each(|n| sender.offer(of(1), n));
+        assert!((0..8).all(|n| sender.offer(of(1), n)));
         assert_eq!(receiver.next_batch().await, Some(vec![0, 1, 2, 3]));
         assert_eq!(receiver.next_batch().await, Some(vec![4, 5, 6, 7]));
     }
@@ -281,7 +282,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 let sender = sender.clone();
-                scope.spawn(move || (0..10_000).for_each(|n| sender.offer(of(1), n)));
+                scope.spawn(move || (0..10_000).filter(|n| sender.offer(of(1), *n)).count());
             }
         });
         sender.close(later());

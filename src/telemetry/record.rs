@@ -29,8 +29,6 @@ pub struct DecisionRecord {
     /// The answer's HTTP status.
     pub status: u16,
     pub parent: Option<TraceParent>,
-    /// The configured public host, where known.
-    pub server_address: Option<Arc<str>>,
     /// The key that was found, also when it was refused.
     pub key: Option<KeyFacts>,
     /// Digest of the policies in force; `None` while none are loaded.
@@ -103,6 +101,8 @@ pub struct Judgement {
     pub decision_id: DecisionId,
     pub outcome: Outcome,
     pub action: Option<CallerText>,
+    /// Whether the schema that was asked has the action: a text of the operator's then, of which there are so many.
+    pub in_schema: bool,
     /// Type and id of what was to be acted on.
     pub resource: Option<(CallerText, CallerText)>,
     /// Whether the request had a context with something in it.
@@ -145,6 +145,11 @@ impl Judgement {
 }
 
 impl Outcome {
+    /// Whether the request may go on.
+    pub(super) fn is_allow(&self) -> bool {
+        matches!(self, Self::Decided(decision) if decision.is_allow())
+    }
+
     /// `allow` or `deny`.
     #[must_use]
     pub fn effect(&self) -> &'static str {
@@ -205,6 +210,11 @@ pub struct CallerText {
 }
 
 impl CallerText {
+    /// The text as it came, up to its cut: only for what is known not to be a caller's invention.
+    pub(super) fn as_written(&self) -> &str {
+        &self.text
+    }
+
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
         self.text.len()

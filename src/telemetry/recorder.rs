@@ -1,6 +1,9 @@
 //! The handle that requests record with.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant as Moment},
+};
 
 use opentelemetry::trace::TraceId;
 use serde_json::{Map, Value};
@@ -10,6 +13,8 @@ use super::{
     config::LoggedDecisions,
     context::RecordedContext,
     export::{Piece, Tally},
+    metrics::{Metrics, known_method},
+    names::metrics::OTHER,
     queue::{Load, Sender},
     recent::Recent,
     record::DecisionRecord,
@@ -17,7 +22,7 @@ use super::{
     sampling::{Fate, Sampling},
     spans::Recorded,
 };
-use crate::domain::random::Random;
+use crate::domain::{key::Refusal, random::Random};
 
 /// Takes records without ever waiting; clones are cheap and share the queues.
 #[derive(Debug, Clone)]
@@ -30,6 +35,7 @@ pub(super) struct Channels {
     pub(super) logged: LoggedDecisions,
     pub(super) recent: Option<Recent>,
     pub(super) rules: Arc<Rules>,
+    pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) tally: Arc<Tally>,
     pub(super) random: Random,
     pub(super) sampling: Sampling,
@@ -62,8 +68,19 @@ impl Recorder {
     }
 
     pub(super) fn new(channels: Channels) -> Self {
-        let wanted = channels.spans.is_some() || channels.lines.is_some() || channels.recent.is_some();
-        Self(wanted.then(|| Arc::new(channels)))
+        let kept = channels.recent.is_some() || channels.metrics.is_some();
+        let wanted = kept || channels.spans.is_some() || channels.lines.is_some();
+        let recorder = Self(wanted.then(|| Arc::new(channels)));
+        recorder.show_counts();
+        recorder
+    }
+
+    /// The metrics hold no recorder, which holds them.
+    fn show_counts(&self) {
+        let Some(channels) = &self.0 else { return };
+        let counted = Arc::downgrade(channels);
+        let counts = move || counted.upgrade().map(|channels| Self(Some(channels)).counts());
+        channels.metrics.iter().for_each(|metrics| metrics.watch_counts(counts.clone()));
     }
 
     /// Whether anybody wants records; if not, none need be built.
@@ -93,6 +110,9 @@ impl Recorder {
     /// Takes a record; what there is no room for is dropped and counted.
     pub fn record(&self, record: DecisionRecord) {
         let Some(channels) = &self.0 else { return };
+        if let Some(metrics) = &channels.metrics {
+            metrics.record(&record);
+        }
         let random = channels.spans.is_some().then_some(&channels.random);
         let recorded = Arc::new(Recorded::new(record, random));
         if let Some(recent) = &channels.recent {
@@ -108,11 +128,29 @@ impl Recorder {
         let Some(spans) = &channels.spans else { return };
         let count = recorded.spans();
         let left_out = match channels.sampling.fate(&recorded.record, recorded.trace_id().unwrap_or(TraceId::INVALID)) {
-            Fate::Kept => return spans.offer(Load { count, bytes }, Piece::Record(recorded)),
+            Fate::Kept => {
+                if spans.offer(Load { count, bytes }, Piece::Record(Arc::clone(&recorded))) {
+                    channels.metrics.iter().for_each(|metrics| metrics.exemplify(&recorded));
+                }
+                return;
+            }
             Fate::Unsampled => &channels.tally.unsampled,
             Fate::Limited => &channels.tally.limited,
         };
         left_out.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// A request that will be timed, where anybody wants that.
+    #[must_use]
+    pub fn time(&self, method: &str) -> Option<Timing> {
+        let metrics = self.0.as_ref()?.metrics.clone()?;
+        Some(Timing { metrics, method: known_method(method), since: Moment::now() })
+    }
+
+    /// Counts a key that was refused past any decision.
+    pub fn reject(&self, refusal: Refusal) {
+        let metrics = self.0.iter().filter_map(|channels| channels.metrics.as_ref());
+        metrics.for_each(|metrics| metrics.reject(refusal));
     }
 
     /// What became of everything recorded so far.
@@ -135,5 +173,24 @@ impl Recorder {
         let Some(channels) = &self.0 else { return };
         channels.lines.iter().for_each(|lines| lines.close(deadline));
         channels.spans.iter().for_each(|spans| spans.close(deadline));
+    }
+}
+
+/// A request in progress.
+#[derive(Debug)]
+pub struct Timing {
+    metrics: Arc<Metrics>,
+    method: &'static str,
+    since: Moment,
+}
+
+impl Timing {
+    /// Ends with the answer: the route as a template, where there was one, and the status.
+    pub fn end(self, route: Option<&str>, status: u16) {
+        self.metrics.answered(self.method, route.unwrap_or(OTHER), status, self.elapsed());
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since.elapsed()
     }
 }

@@ -45,13 +45,12 @@ impl Sampling {
     }
 
     pub(super) fn fate(&self, record: &DecisionRecord, trace: TraceId) -> Fate {
-        let is_allow = |outcome: &Outcome| outcome.effect() == "allow";
         let allowed = match &record.answer {
             Answer::One(judgement) if matches!(judgement.outcome, Outcome::Refused(_)) => {
                 return if self.refusals.takes(record.start) { Fate::Kept } else { Fate::Limited };
             }
-            Answer::One(judgement) => is_allow(&judgement.outcome),
-            Answer::Batch(items) => items.iter().all(|item| is_allow(&item.judgement.outcome)),
+            Answer::One(judgement) => judgement.outcome.is_allow(),
+            Answer::Batch(items) => items.iter().all(|item| item.judgement.outcome.is_allow()),
         };
         if !allowed || self.keeps(trace) { Fate::Kept } else { Fate::Unsampled }
     }

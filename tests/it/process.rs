@@ -3,10 +3,12 @@
 mod alone;
 mod canary;
 mod clocks;
+mod collector;
 mod decision_log;
 mod dev;
 mod kill;
 mod last_use;
+mod metrics;
 mod reload;
 mod rolling;
 mod serve;

@@ -11,4 +11,5 @@ pub(crate) mod proxy;
 pub(crate) mod receiver;
 pub(crate) mod relay;
 pub(crate) mod rotel;
+pub(crate) mod scrape;
 pub(crate) mod wire;

@@ -1,8 +1,10 @@
 //! Records, spans and logs, seen from the collector and from the reader of the log.
 
+mod exemplars;
 mod files;
 mod log;
 mod losses;
+mod metrics;
 mod record;
 mod spans;
 
@@ -23,8 +25,8 @@ use claviger::{
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, Outcome, Rules,
-        Telemetry, TelemetryError, TraceConfig,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        Rules, Telemetry, TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -58,6 +60,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         decision_id: DecisionId::new(now, &Random::seeded(1)),
         outcome,
         action: Some("classify:create".into()),
+        in_schema: true,
         resource: Some(("Org".into(), "org_elsewhere".into())),
         had_context: false,
         context: None,
@@ -73,7 +76,6 @@ fn record(answer: Answer) -> DecisionRecord {
         request_id: "req-of-the-caller".into(),
         status: 200,
         parent: None,
-        server_address: Some("authz.example".into()),
         key: Some(KeyFacts {
             key: KeyId::new(now, &random),
             secret: SecretId::new(now, &random),
@@ -133,19 +135,38 @@ impl Written {
 
 /// Telemetry with a log that a test can read.
 fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
-    open_by(Rules::default(), log, trace)
+    open_all(log, trace, &MetricsConfig::default(), Rules::default())
 }
 
 /// The same where not everything may leave.
 fn open_by(rules: Rules, log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_all(log, trace, &MetricsConfig::default(), rules)
+}
+
+/// The same, with metrics.
+fn open_measured(log: &LogConfig, trace: &TraceConfig, metrics: &MetricsConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_all(log, trace, metrics, Rules::default())
+}
+
+fn open_all(
+    log: &LogConfig,
+    trace: &TraceConfig,
+    metrics: &MetricsConfig,
+    rules: Rules,
+) -> Result<(Telemetry, Written), TelemetryError> {
     let written = Written::default();
     let clock = Clock::manual(Timestamp::from_millis(1_795_494_626_000));
-    let telemetry = telemetry::open(log, trace, rules, &clock, &Random::seeded(3), Box::new(written.clone()))?;
+    let telemetry = telemetry::open(log, trace, metrics, rules, &clock, &Random::seeded(3), Box::new(written.clone()))?;
     Ok((telemetry, written))
 }
 
 fn without_decision_lines() -> LogConfig {
     LogConfig { decisions: LoggedDecisions::Off, ..LogConfig::default() }
+}
+
+/// Metrics that can be read, and are sent nowhere.
+fn readable() -> MetricsConfig {
+    MetricsConfig { listen: Some("127.0.0.1:0".to_owned()), ..MetricsConfig::default() }
 }
 
 fn to(endpoint: impl Into<String>) -> TraceConfig {

@@ -152,8 +152,11 @@ impl Keeper {
         let digest = self.current().policies.engine.digest().to_string();
         let sent = self.clock.uptime();
         let poll = within(SILENT, poller.poll(&acked, &digest)).await?;
-        if let Poll::Seen { clock: Some(clock), .. } = &poll {
-            self.set_clock(*clock, sent);
+        if let Poll::Seen { clock, revision, .. } = &poll {
+            self.tally.saw(*revision);
+            if let Some(clock) = clock {
+                self.set_clock(*clock, sent);
+            }
         }
         self.change(|progress| progress.polled(sent, &acked, &poll)).await;
         Ok(())

@@ -27,6 +27,9 @@ fn an_unknown_setting_is_refused_with_the_nearest_name_and_where_it_stands() {
         ("[log]\ndecisions = \"often\"", &["`log.decisions` must be `off`, `denies` or `all`"]),
         ("[http]\nlisten = 80", &["`http.listen` must be a string"]),
         ("[trace]\nqueue = 1", &["`trace.queue` must be at least"]),
+        ("[metrics]\nlissten = \"127.0.0.1:1\"", &["`metrics.lissten` is no setting; did you mean `metrics.listen`?"]),
+        ("[metrics]\ninterval = \"often\"", &["`metrics`: `often` is no interval of exports"]),
+        ("[metrics]\nendpoint = \"a:4318\"", &["`metrics`: `a:4318` is no URL of a collector"]),
         ("[database]\nurl = \"mysql://root:hunter22@db/a\"", &["neither `sqlite:` nor `postgres://`"]),
         ("[keys]\npepper = \"hunter22\"", &["`keys.pepper`: a pepper is `id:secret`"]),
         ("[keys]\npepper = 22", &["`keys.pepper` must be a"]),
@@ -131,10 +134,18 @@ fn no_secret_is_among_the_settings() {
         ("CLAVIGER_KEYS__RETIRED_PEPPER", OLD),
         ("CLAVIGER_TRACE__HEADERS", "{x-token=\"hunter22\"}"),
         ("CLAVIGER_TRACE__ENDPOINT", "https://me:hunter22@collector.example/otlp"),
+        ("CLAVIGER_METRICS__HEADERS", "{x-measure=\"hunter22\"}"),
+        ("CLAVIGER_METRICS__ENDPOINT", "https://me:hunter22@metrics.example"),
     ];
     for output in ["table", "json"] {
         let ran = shell.configured(&["config", "check", "-o", output], &environment).expect(0);
-        for told in ["postgres://db.example:5433/claviger", "https://***@collector.example/otlp", "x-token=***", "***"] {
+        for told in [
+            "postgres://db.example:5433/claviger",
+            "https://***@collector.example/otlp",
+            "x-token=***",
+            "x-measure=***",
+            "https://***@metrics.example",
+        ] {
             assert!(ran.out.contains(told), "{told}: {}", ran.out);
         }
         for secret in ["hunter22", &OLD[5..], &NEW[5..], "claviger:"] {

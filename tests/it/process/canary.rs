@@ -12,7 +12,11 @@ use serde_json::json;
 
 use self::letters::{Letter, letters};
 use super::{Search, assert_files_hold_none, assert_json_lines, serve::Place};
-use crate::support::{program::Program, receiver::Receiver};
+use crate::support::{
+    program::Program,
+    receiver::Receiver,
+    scrape::{CLASSIC, OPEN_METRICS, Scrape},
+};
 
 /// Secrets of every kind: what opens something, what no longer does, and what never did.
 struct Secrets {
@@ -98,6 +102,7 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     let (place, receiver) = (Place::sqlite(), Receiver::start().await);
     let mut serve = place.command(&[]);
     serve.env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
+    serve.env("CLAVIGER_METRICS__LISTEN", "127.0.0.1:0");
     serve.env("CLAVIGER_LOG__LEVEL", "trace").env("CLAVIGER_LOG__DECISIONS", "true");
     serve.env("CLAVIGER_RECORD__CONTEXT", r#"["a", "b"]"#);
     let server = Program::start(serve);
@@ -121,6 +126,12 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     server.bearer(&secrets.owner).create_org("mark-of-an-org").await;
 
     assert_no_decision_shows_any(&server, &secrets, &search).await;
+
+    for form in [CLASSIC, OPEN_METRICS] {
+        let (_, page) = Scrape::of(&server.told("/metrics_url"), form).await;
+        search.assert_finds_nothing(page.as_bytes(), "the metrics");
+        assert_tells(page.as_bytes(), &["claviger_decisions_total{action=\"jobs:read\"", "/v1/orgs/{org}"], "the metrics");
+    }
 
     assert_files_hold_none(&secrets.all, place.path());
     let said = server.stop();

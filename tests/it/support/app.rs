@@ -18,7 +18,7 @@ use claviger::{
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
-    telemetry::{self, LogConfig, LoggedDecisions, RecordConfig, Recorder, TraceConfig},
+    telemetry::{self, LogConfig, LoggedDecisions, MetricsConfig, RecordConfig, Recorder, TraceConfig},
 };
 use tempfile::TempDir;
 
@@ -54,7 +54,8 @@ pub(crate) fn keeping_context(count: usize, names: &[&str]) -> Recorder {
     let rules = RecordConfig { context, ..RecordConfig::default() }.rules(&Hashing::Plain).unwrap();
     let log = LogConfig { decisions: LoggedDecisions::Off, recent: count, ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
-    telemetry::open(&log, &TraceConfig::default(), rules, &clock, &random, Box::new(io::sink())).unwrap().recorder()
+    let (trace, metrics) = (TraceConfig::default(), MetricsConfig::default());
+    telemetry::open(&log, &trace, &metrics, rules, &clock, &random, Box::new(io::sink())).unwrap().recorder()
 }
 
 /// The shipped policies and schema, and more of both.

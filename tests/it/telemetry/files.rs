@@ -14,7 +14,7 @@ use claviger::{
         clock::{Clock, Timestamp},
         random::Random,
     },
-    telemetry::{self, LogConfig, LoggedDecisions, Recorder, Rules, Telemetry, TelemetryError, TraceConfig},
+    telemetry::{self, LogConfig, LoggedDecisions, MetricsConfig, Recorder, Rules, Telemetry, TelemetryError, TraceConfig},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -42,8 +42,15 @@ impl Logs {
     fn try_open(&self) -> Result<(Telemetry, Written), TelemetryError> {
         let written = Written::default();
         let output = Box::new(written.clone());
-        let telemetry =
-            telemetry::open(&self.config, &TraceConfig::default(), Rules::default(), &self.clock, &Random::seeded(3), output)?;
+        let telemetry = telemetry::open(
+            &self.config,
+            &TraceConfig::default(),
+            &MetricsConfig::default(),
+            Rules::default(),
+            &self.clock,
+            &Random::seeded(3),
+            output,
+        )?;
         Ok((telemetry, written))
     }
 
@@ -203,8 +210,16 @@ async fn a_log_has_one_server_and_a_second_one_is_refused_until_that_ends() {
     let (_telemetry, _) = logs.open();
     let silent = LogConfig { decisions: LoggedDecisions::Off, ..logs.config.clone() };
     let clock = &logs.clock;
-    telemetry::open(&silent, &TraceConfig::default(), Rules::default(), clock, &Random::seeded(3), Box::new(Written::default()))
-        .unwrap();
+    telemetry::open(
+        &silent,
+        &TraceConfig::default(),
+        &MetricsConfig::default(),
+        Rules::default(),
+        clock,
+        &Random::seeded(3),
+        Box::new(Written::default()),
+    )
+    .unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use axum::{Router, routing::post};
 use claviger::{
     domain::{clock::Clock, random::Random},
-    telemetry::{self, TelemetryError, TraceParent},
+    telemetry::{self, MetricsConfig, TelemetryError, TraceParent},
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -128,8 +128,9 @@ async fn speak() {
     let log =
         LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
-    let telemetry = telemetry::start(&log, &TraceConfig::default(), Rules::default(), &clock, &random).unwrap();
-    let again = telemetry::start(&log, &TraceConfig::default(), Rules::default(), &clock, &random);
+    let metrics = MetricsConfig::default();
+    let telemetry = telemetry::start(&log, &TraceConfig::default(), &metrics, Rules::default(), &clock, &random).unwrap();
+    let again = telemetry::start(&log, &TraceConfig::default(), &metrics, Rules::default(), &clock, &random);
     assert!(matches!(again, Err(TelemetryError::AlreadyStarted)));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -71,7 +71,6 @@ fn values() -> Vec<(&'static str, String)> {
         ("claviger.request.id", "req-of-the-caller".to_owned()),
         ("claviger.policy.ids", "suspended-org-denied".to_owned()),
         ("claviger.policy.set", "sha256:0123".to_owned()),
-        ("server.address", "authz.example".to_owned()),
         ("claviger.context.ip", "203.0.113.7".to_owned()),
     ]
 }

@@ -49,7 +49,7 @@ struct Question {
 const CUT: usize = 256;
 
 /// Fields that may be masked and that no decision needs.
-const UNNEEDED: [&str; 4] = [names::REQUEST_ID, names::REVISION, names::SECRET_ID, names::SERVER_ADDRESS];
+const UNNEEDED: [&str; 3] = [names::REQUEST_ID, names::REVISION, names::SECRET_ID];
 
 impl Recorded {
     /// Reads the decisions of log files.

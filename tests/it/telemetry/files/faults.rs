@@ -10,7 +10,7 @@ use std::{
 
 use claviger::{
     domain::random::Random,
-    telemetry::{self, Recorder, Rules, Telemetry, TraceConfig},
+    telemetry::{self, MetricsConfig, Recorder, Rules, Telemetry, TraceConfig},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::runtime::Runtime;
@@ -56,8 +56,15 @@ fn where_a_file_may_not_grow_decisions_go_on_and_no_line_is_torn() {
     if env::var_os(INSIDE).is_some() {
         limit(Some(50_001));
         let logs = Logs::new();
-        let telemetry =
-            telemetry::start(&logs.config, &TraceConfig::default(), Rules::default(), &logs.clock, &Random::seeded(3)).unwrap();
+        let telemetry = telemetry::start(
+            &logs.config,
+            &TraceConfig::default(),
+            &MetricsConfig::default(),
+            Rules::default(),
+            &logs.clock,
+            &Random::seeded(3),
+        )
+        .unwrap();
         return Runtime::new().unwrap().block_on(fill(&logs, telemetry, || limit(None)));
     }
     // The limit holds for a process, and its signal would end one that does not ignore it.
