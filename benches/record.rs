@@ -23,7 +23,7 @@ use claviger::{
     },
     telemetry::{
         self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
-        RecentFilter, Recorder, TraceConfig,
+        RecentFilter, Recorder, Rules, TraceConfig,
     },
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -62,6 +62,7 @@ impl Allow {
             in_schema: true,
             resource: None,
             had_context: false,
+            context: None,
         };
         DecisionRecord {
             entry_point: EntryPoint::Api,
@@ -81,8 +82,8 @@ impl Allow {
 
 fn recorder(recent: usize, metrics: &MetricsConfig) -> Recorder {
     let log = LogConfig { decisions: LoggedDecisions::Off, recent, ..LogConfig::default() };
-    let trace = TraceConfig::default();
-    let open = telemetry::open(&log, &trace, metrics, &Clock::System, &Random::System, Box::new(io::sink()));
+    let (trace, rules) = (TraceConfig::default(), Rules::default());
+    let open = telemetry::open(&log, &trace, metrics, rules, &Clock::System, &Random::System, Box::new(io::sink()));
     open.expect("telemetry opens").recorder()
 }
 

@@ -26,7 +26,7 @@ use crate::{
     policy,
     snapshot::ConsistencyConfig,
     store::DatabaseConfig,
-    telemetry::{HeaderSecret, LogConfig, MetricsConfig, OtlpProtocol, TraceConfig},
+    telemetry::{HeaderSecret, LogConfig, MetricsConfig, OtlpProtocol, RecordConfig, TraceConfig},
 };
 
 /// Every setting of the server and the command line.
@@ -39,6 +39,7 @@ pub struct Config {
     pub policies: PoliciesConfig,
     pub log: LogConfig,
     pub trace: TraceConfig,
+    pub record: RecordConfig,
     pub metrics: MetricsConfig,
     pub consistency: ConsistencyConfig,
 }
@@ -265,6 +266,7 @@ impl Config {
         self.database.check().map_err(|error| section("database.url", &error))?;
         self.log.check().map_err(|error| section("log", &error))?;
         self.trace.check().map_err(|error| section("trace", &error))?;
+        self.record.check().map_err(|error| section("record", &error))?;
         self.metrics.check().map_err(|error| section("metrics", &error))?;
         self.keys.prefix()?;
         self.keys.peppers()?;
@@ -348,6 +350,10 @@ impl Loaded {
             ("policies.explain_denials", config.policies.explain_denials.to_string()),
             ("log.level", config.log.level.clone()),
             ("log.decisions", config.log.decisions.as_str().to_owned()),
+            ("log.file", config.log.file.as_ref().map_or_else(|| "none".to_owned(), |file| file.display().to_string())),
+            ("log.file_bytes", config.log.file_bytes.to_string()),
+            ("log.file_age", config.log.file_age.clone()),
+            ("log.files", config.log.files.to_string()),
             ("log.recent", config.log.recent.to_string()),
             ("log.recent_bytes", config.log.recent_bytes.to_string()),
             ("trace.endpoint", endpoint(config.trace.endpoint.as_deref())),
@@ -356,6 +362,11 @@ impl Loaded {
             ("trace.queue", config.trace.queue.to_string()),
             ("trace.queue_bytes", config.trace.queue_bytes.to_string()),
             ("trace.allow_ratio", config.trace.allow_ratio.to_string()),
+            (
+                "record.mask",
+                config.record.mask.iter().map(|(field, mask)| format!("{field}={mask}")).collect::<Vec<_>>().join(", "),
+            ),
+            ("record.context", config.record.context.join(", ")),
             ("metrics.listen", config.metrics.listen.clone().unwrap_or_else(|| "none".to_owned())),
             ("metrics.endpoint", endpoint(config.metrics.endpoint.as_deref())),
             ("metrics.protocol", protocol(config.metrics.protocol)),

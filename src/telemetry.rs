@@ -1,16 +1,18 @@
 //! Decision records, spans, logs and metrics.
 //!
 //! A request builds a [`DecisionRecord`] after deciding and gives it to the [`Recorder`], which never waits. Two threads make of
-//! it what people read: `claviger-log` a JSON line on stderr, `claviger-spans` a span for the OTLP collector. Everything else is
-//! told with `tracing`: events are lines on stderr, spans of this crate go to the same collector. What is counted and timed lies in
-//! `metrics`, to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
+//! it what people read: `claviger-log` a JSON line on stderr or in a file, `claviger-spans` a span for the OTLP collector. Everything
+//! else is told with `tracing`: events are lines on stderr, spans of this crate go to the same collector. What is counted and timed
+//! lies in `metrics`, to be read by whoever asks, and is sent by a third thread, `claviger-metrics`.
 
 mod attributes;
 mod complaint;
 mod config;
+mod context;
 mod export;
 mod lines;
 mod log;
+mod mask;
 mod metrics;
 pub mod names;
 mod otlp;
@@ -19,12 +21,14 @@ mod queue;
 mod recent;
 mod record;
 mod recorder;
+mod rules;
 mod sampling;
 mod spans;
 mod subscriber;
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
@@ -45,15 +49,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::{
     config::{HeaderSecret, LogConfig, LoggedDecisions, MetricsConfig, OtlpProtocol, TraceConfig},
+    context::RecordedContext,
     metrics::page::{MetricsPage, TextForm},
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
     record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
     recorder::{Counts, Recorder, Timing},
+    rules::{RecordConfig, Rules},
 };
 use self::{
     export::{Forward, Tally},
     lines::Lines,
+    log::{DecisionFile, Output},
     metrics::{Metrics, Reader, push::push_metrics},
     queue::{Load, bounded},
     recorder::Channels,
@@ -84,6 +91,22 @@ pub enum TelemetryError {
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
     Recent,
+    #[error("`{field}` is no field that can be masked{}", suggest(.nearest.as_ref()))]
+    MaskedField { field: String, nearest: Option<String> },
+    #[error("`{0}` cannot be masked: it is what the record itself is")]
+    Unmaskable(String),
+    #[error("`{word}` is no mask for `{field}`: use `erase` or `hash`{}", suggest(.nearest.as_ref()))]
+    Mask { field: String, word: String, nearest: Option<String> },
+    #[error("`record.context` has {0}; it is a list of at most {most} names of attributes", most = rules::MOST_CONTEXT)]
+    Context(&'static str),
+    #[error("`log.file` names no file")]
+    FileName,
+    #[error("`log.file_bytes` must be at least {}", config::LEAST_FILE_BYTES)]
+    FileBytes,
+    #[error("`log.file_age` is a number above 0 and one of s, m, h, d, for example `1d`")]
+    FileAge,
+    #[error("the decision log `{}` cannot be written: {reason}", .path.display())]
+    File { path: PathBuf, reason: String },
     #[error("`trace.queue_bytes` must be at least {}: an export has room in it", config::LEAST_BYTES)]
     QueueBytes,
     #[error("`trace.allow_ratio` is a part of all allows: 0 to 1")]
@@ -96,6 +119,10 @@ pub enum TelemetryError {
     Thread(#[source] io::Error),
     #[error("telemetry is already started in this process")]
     AlreadyStarted,
+}
+
+fn suggest(nearest: Option<&String>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// Keeps telemetry going; flushed by [`Telemetry::shutdown`].
@@ -114,15 +141,16 @@ pub struct Telemetry {
 /// Starts telemetry for the whole process: logs go to stderr, and `tracing` is subscribed to.
 ///
 /// # Errors
-/// When a setting makes no sense, a thread cannot start, or this was called before.
+/// When a setting makes no sense, the decision log cannot be written, a thread cannot start, or this was called before.
 pub fn start(
     log: &LogConfig,
     trace: &TraceConfig,
     metrics: &MetricsConfig,
+    rules: Rules,
     clock: &Clock,
     random: &Random,
 ) -> Result<Telemetry, TelemetryError> {
-    let telemetry = open(log, trace, metrics, clock, random, Box::new(io::stderr()))?;
+    let telemetry = open(log, trace, metrics, rules, clock, random, Box::new(io::stderr()))?;
     telemetry.dispatch.clone().try_init().map_err(|_| TelemetryError::AlreadyStarted)?;
     Ok(telemetry)
 }
@@ -139,11 +167,12 @@ pub fn start_log(log: &LogConfig, clock: &Clock) -> Result<(), TelemetryError> {
 /// Starts telemetry that writes its log to `output` and subscribes to nothing by itself.
 ///
 /// # Errors
-/// When a setting makes no sense, or a thread cannot start.
+/// When a setting makes no sense, the decision log cannot be written, or a thread cannot start.
 pub fn open(
     log: &LogConfig,
     trace: &TraceConfig,
     metrics: &MetricsConfig,
+    rules: Rules,
     clock: &Clock,
     random: &Random,
     output: Box<dyn Write + Send>,
@@ -153,7 +182,7 @@ pub fn open(
     trace.check()?;
     metrics.check()?;
     let lines = Lines::new(output);
-    let tally = Arc::new(Tally::default());
+    let (tally, rules) = (Arc::new(Tally::default()), Arc::new(rules));
     let mut threads = Vec::new();
     let resource = otlp::resource(random);
 
@@ -167,8 +196,9 @@ pub fn open(
             otlp::span_exporter(target, &resource)?
         };
         let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
-        let tally = Arc::clone(&tally);
-        threads.push(spawn("claviger-spans", runtime, async move || export::export_spans(&receiver, &exporter, &tally).await)?);
+        let (tally, rules) = (Arc::clone(&tally), Arc::clone(&rules));
+        let export = async move || export::export_spans(&receiver, &exporter, &tally, &rules.masks).await;
+        threads.push(spawn("claviger-spans", runtime, export)?);
         let forward = Forward(sender.clone());
         let builder = SdkTracerProvider::builder().with_span_processor(forward).with_sampler(Sampler::AlwaysOn);
         provider = Some(builder.with_resource(resource).build());
@@ -177,8 +207,10 @@ pub fn open(
     let (logged, mut log_lines) = (log.decisions, None);
     if log.decisions != LoggedDecisions::Off {
         let (sender, receiver) = bounded(Load { count: log::CAPACITY, bytes: log::CAPACITY_BYTES }, log::PACE);
-        let lines = lines.clone();
-        threads.push(spawn("claviger-log", own_runtime()?, async move || log::write_decisions(&receiver, &lines, logged).await)?);
+        let mut output = decisions_output(log, &lines, clock)?;
+        let rules = Arc::clone(&rules);
+        let write = async move || log::write_decisions(&receiver, &mut output, logged, &rules.masks).await;
+        threads.push(spawn("claviger-log", own_runtime()?, write)?);
         log_lines = Some(sender);
     }
     let (closing, told) = watch::channel(None);
@@ -191,6 +223,7 @@ pub fn open(
         lines: log_lines,
         logged,
         recent,
+        rules,
         metrics: metrics.clone(),
         tally,
         random: random.clone(),
@@ -230,6 +263,14 @@ fn open_metrics(
     let metrics = Arc::new(Metrics::new(resource, readers));
     let page = page.map(|reader| MetricsPage { metrics: Arc::clone(&metrics), reader });
     Ok((Some(metrics), page))
+}
+
+/// Where the lines of decisions go.
+fn decisions_output(log: &LogConfig, lines: &Lines, clock: &Clock) -> Result<Output, TelemetryError> {
+    let Some(path) = &log.file else { return Ok(Output::Log(lines.clone())) };
+    let file = DecisionFile::open(path, log.file_limits()?, clock.clone());
+    let file = file.map_err(|error| TelemetryError::File { path: path.clone(), reason: error.to_string() })?;
+    Ok(Output::File(Box::new(file)))
 }
 
 fn own_runtime() -> Result<Runtime, TelemetryError> {

@@ -17,7 +17,7 @@ use tokio::{
 use super::{exit::Exit, failure::Failure, policy_source::PolicySource, scraped::Scraped};
 use crate::{
     config::Config,
-    domain::{clock::Clock, id::ReplicaId, random::Random, replica::Presence},
+    domain::{clock::Clock, id::ReplicaId, nearest::nearest, random::Random, replica::Presence},
     http::{Api, App, AppState, Explainer, MetricsDoor, Stopping, serve},
     policy::{Engine, PolicyFiles},
     snapshot::{Keeper, reload::Reload},
@@ -96,6 +96,7 @@ impl Prepared {
     pub(super) async fn new(config: Config, source: PolicySource, migrate: bool) -> Result<Self, Failure> {
         let files = source.read()?;
         let engine = Engine::load(&files, &config.policies.settings()?)?;
+        warn_of_unknown_context(&config.record.context, &engine);
         let store = Store::open(&config.database, Random::System).await?;
         if migrate {
             for migration in store.migrate().await? {
@@ -157,6 +158,15 @@ impl Prepared {
         let metrics_address = metrics.as_ref().map(|scraped| tracing::field::display(scraped.address));
         tracing::info!(%address, metrics = metrics_address, replica = %app.keeper.presence().id, "listening");
         Ok(Some(Server { listener: doors.api, address, metrics, app, reload, shutdown_delay, signals }))
+    }
+}
+
+/// A name that no schema knows is no error: the next schema may.
+fn warn_of_unknown_context(names: &[String], engine: &Engine) {
+    let known = engine.context_names();
+    for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+        let nearest = nearest(name, known.iter().copied(), 2);
+        tracing::warn!(name, nearest, "`record.context` names an attribute that no action's context has");
     }
 }
 
@@ -240,7 +250,8 @@ where
     F: Future<Output = (Result<Exit, Failure>, Telemetry)>,
 {
     runtime()?.block_on(async {
-        let telemetry = telemetry::start(&config.log, &config.trace, &config.metrics, &Clock::System, &Random::System)?;
+        let rules = config.record.rules(&config.keys.peppers()?.current)?;
+        let telemetry = telemetry::start(&config.log, &config.trace, &config.metrics, rules, &Clock::System, &Random::System)?;
         let (result, telemetry) = command(telemetry).await;
         telemetry.shutdown().await;
         result

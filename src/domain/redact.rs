@@ -29,6 +29,14 @@ pub fn holds_secret(text: &str) -> bool {
     find_secret(text).is_some()
 }
 
+/// A text that was cut, without the first characters of a secret at its end that are too few to be seen as one.
+#[must_use]
+pub fn without_cut_secret(text: &str) -> &str {
+    let before = text.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+    let is_secret = PLANES.iter().any(|plane| before.strip_suffix('_').is_some_and(|before| before.ends_with(plane)));
+    if is_secret && text.len() - before.len() < SHORTEST { before } else { text }
+}
+
 /// Byte range of the first run of secret characters: what follows `_live_`, `_test_` or `_admin_`.
 fn find_secret(text: &str) -> Option<(usize, usize)> {
     PLANES.iter().filter_map(|plane| find_after(text, plane)).min()
@@ -61,6 +69,14 @@ mod tests {
     fn ordinary_words_stay() {
         for text in ["run_test_now", "op_live_", "live_abcdefghijkl", "classify:create", "op_test_1234567"] {
             assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_no_beginning_of_a_secret() {
+        assert_eq!(without_cut_secret("key op_live_0123456"), "key op_live_");
+        for text in ["", "key", "op_live", "live 0123456", "op_live_01234567", "é_test_é"] {
+            assert_eq!(without_cut_secret(text), text);
         }
     }
 

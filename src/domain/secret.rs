@@ -244,16 +244,25 @@ impl Hashing {
     /// The hash of the whole secret.
     #[must_use]
     pub fn hash(&self, secret: &Secret) -> SecretHash {
-        let text = secret.expose().as_bytes();
-        let bytes = match self {
-            Self::Plain => Sha256::digest(text).into(),
+        SecretHash(self.digest(&[secret.expose().as_bytes()]))
+    }
+
+    /// The hash of a text that is no secret. What is hashed for one domain is never what is hashed for another or for a secret,
+    /// because neither holds a zero byte.
+    #[must_use]
+    pub fn blind(&self, domain: &str, text: &str) -> [u8; 32] {
+        self.digest(&[domain.as_bytes(), b"\0", text.as_bytes()])
+    }
+
+    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        match self {
+            Self::Plain => parts.iter().fold(Sha256::new(), sha2::Digest::chain_update).finalize().into(),
             Self::Peppered(pepper) => match Hmac::<Sha256>::new_from_slice(pepper.key.expose_secret().as_bytes()) {
-                Ok(mac) => mac.chain_update(text).finalize().into_bytes().into(),
+                Ok(mac) => parts.iter().fold(mac, hmac::Mac::chain_update).finalize().into_bytes().into(),
                 // INVARIANT: HMAC takes a key of any length. A hash that fits no row is the closed way to fail.
                 Err(_) => [0; 32],
             },
-        };
-        SecretHash(bytes)
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl Call {
         app.keeper.note_use(&caller, &found);
         self.found = Some(found);
         let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
-        let decision = decide(snapshot, &caller, request, self.id)?;
+        let decision = decide(app, snapshot, &caller, request, self.id)?;
         self.outcome = Some(Outcome::Decided(decision.clone()));
         let body = DecisionBody::new(snapshot, &caller, request, self.id, &decision, Some(request_id));
         if decision.is_allow() { allow(&body) } else { Err(denial(&decision, body.into_fields())) }
@@ -125,7 +125,7 @@ impl Call {
             Err(error) => (error.status_code(), error.fixed_code()),
         };
         let outcome = self.outcome.unwrap_or(Outcome::Rejected(code));
-        let answer = Answer::One(judgement(&snapshot.policies().engine, self.id, self.request.as_ref(), outcome));
+        let answer = Answer::One(judgement(app, snapshot, self.id, self.request.as_ref(), outcome));
         recording.end(app, snapshot, envelope, status, self.found.as_ref(), answer);
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn authorize_batch(
             Ok(_) => Answer::Batch(items),
             Err(error) => {
                 let outcome = refused.unwrap_or_else(|| Outcome::Rejected(error.fixed_code()));
-                Answer::One(judgement(&snapshot.policies().engine, DecisionId::new(app.now(), &app.random), None, outcome))
+                Answer::One(judgement(&app, &snapshot, DecisionId::new(app.now(), &app.random), None, outcome))
             }
         };
         recording.end(&app, &snapshot, &envelope, status, found.as_ref(), answer);
@@ -108,14 +108,14 @@ impl Batch<'_> {
         };
         if let Some(recording) = self.recording {
             let elapsed = recording.elapsed().saturating_sub(begun);
-            let judgement = judgement(&self.snapshot.policies().engine, id, request.as_ref().ok(), outcome);
+            let judgement = judgement(self.app, self.snapshot, id, request.as_ref().ok(), outcome);
             self.items.push(Item { after: begun, elapsed, judgement });
         }
         body
     }
 
     fn decide(&self, caller: &Caller, request: &Request, id: DecisionId) -> (Outcome, Value) {
-        let decision = match decide(self.snapshot, caller, request, id) {
+        let decision = match decide(self.app, self.snapshot, caller, request, id) {
             Ok(decision) => decision,
             Err(error) => return (Outcome::Rejected(error.fixed_code()), refusal(&error)),
         };

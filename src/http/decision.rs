@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::{
     body::Fields,
     error::{ApiError, Denial},
+    state::App,
 };
 use crate::{
     domain::{
@@ -36,12 +37,22 @@ pub(super) fn read_request(mut fields: Fields) -> Result<Request, ApiError> {
 }
 
 /// Decides a request that may still not fit the schema, for the moment of the decision's id: whoever has that can decide again.
-pub(super) fn decide(snapshot: &Snapshot, caller: &Caller, request: &Request, id: DecisionId) -> Result<Arc<Decision>, ApiError> {
+pub(super) fn decide(
+    app: &App,
+    snapshot: &Snapshot,
+    caller: &Caller,
+    request: &Request,
+    id: DecisionId,
+) -> Result<Arc<Decision>, ApiError> {
     let engine = &snapshot.policies().engine;
     let question = engine.read(request, caller, id.moment())?;
     let decision = engine.decide(caller, &question);
     if let Verdict::PolicyError { detail } = &decision.verdict {
-        tracing::error!(key = %caller.facts().key, action = request.action, detail, "a decision failed, which denies");
+        // What is masked in the record must not be told beside it, and Cedar's sentence may hold any value.
+        let is_told = !app.recorder.has_masks();
+        let key = is_told.then(|| tracing::field::display(caller.facts().key));
+        let (action, detail) = (is_told.then_some(&*request.action), is_told.then_some(&**detail));
+        tracing::error!(decision = %id, key, action, detail, "a decision failed, which denies");
     }
     Ok(Arc::new(decision))
 }

@@ -6,6 +6,7 @@ use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use axum::{Json, extract::Path};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     telemetry::{CallerText, Kept, KeyFacts, Outcome, RecentFilter},
 };
 
-/// A decision, with everything that it was made from but the context.
+/// A decision, with everything that it was made from; of the context, what may be recorded.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecordedDecision)]
 pub struct DecisionView {
@@ -42,8 +43,13 @@ pub struct DecisionView {
     pub action: Option<String>,
     /// The key's own organization when the caller named none.
     pub resource: Option<ResourceView>,
-    /// Whether the caller sent a context with something in it. Its values are not kept.
+    /// Whether the caller sent a context with something in it.
     pub had_context: bool,
+    /// The attributes of the context that `record.context` names, as the caller sent them. What is too long is cut, to 256
+    /// characters of a text, or 1,024 of anything else's JSON, which is a text then; so is what had something shaped like a secret.
+    #[serde(default)]
+    #[schema(value_type = Object, required = true)]
+    pub context: Map<String, Value>,
     /// The key that was found, also when it was refused, as it was at that moment.
     pub key: Option<KeyFactsView>,
     pub org: Option<OrgFactsView>,
@@ -113,6 +119,7 @@ impl DecisionView {
             action: judgement.action.as_ref().map(clean),
             resource: judgement.resource.as_ref().map(|(kind, id)| ResourceView { r#type: clean(kind), id: clean(id) }),
             had_context: judgement.had_context,
+            context: judgement.context.as_ref().map(|context| context.shown()).unwrap_or_default(),
             key: key.map(KeyFactsView::from),
             org: key.map(OrgFactsView::from),
             policies,

@@ -7,7 +7,6 @@ use axum::http::HeaderMap;
 use super::{envelope::Envelope, state::App};
 use crate::{
     domain::{decision::Request, id::DecisionId},
-    policy::Engine,
     snapshot::{Found, Snapshot},
     telemetry::{Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, Outcome, TraceParent},
 };
@@ -76,7 +75,14 @@ fn key_facts(found: &Found) -> KeyFacts {
 }
 
 /// What was asked, as far as it could be read, and how it was decided.
-pub(super) fn judgement(engine: &Engine, decision_id: DecisionId, request: Option<&Request>, outcome: Outcome) -> Judgement {
+pub(super) fn judgement(
+    app: &App,
+    snapshot: &Snapshot,
+    decision_id: DecisionId,
+    request: Option<&Request>,
+    outcome: Outcome,
+) -> Judgement {
+    let engine = &snapshot.policies().engine;
     let in_schema = matches!(outcome, Outcome::Decided(_)) || request.is_some_and(|request| engine.has_action(&request.action));
     let resource = request.and_then(|request| request.resource.as_ref());
     Judgement {
@@ -86,5 +92,6 @@ pub(super) fn judgement(engine: &Engine, decision_id: DecisionId, request: Optio
         in_schema,
         resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
         had_context: request.is_some_and(|request| !request.context.is_empty()),
+        context: request.and_then(|request| app.recorder.keep_context(&request.context)),
     }
 }

@@ -1,16 +1,41 @@
-//! A record as attributes: the one place that names them, for spans and log lines alike.
+//! A record as attributes: the one place that names them, and masks what is to be masked, for spans and log lines alike.
 
 use std::time::Duration;
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::{
+    mask::Masks,
     names,
     record::{DecisionRecord, Judgement, KeyFacts, Outcome},
 };
 
+/// Of a line of the log.
+pub(super) fn of_line(record: &DecisionRecord, judgement: &Judgement, masks: &Masks) -> Vec<KeyValue> {
+    let mut all = of_judgement(judgement);
+    all.extend(of_facts(record));
+    all.extend(of_call(record));
+    masks.apply(all)
+}
+
+/// Of the span of a call; a batch has its decisions in spans of their own.
+pub(super) fn of_server(record: &DecisionRecord, judgement: Option<&Judgement>, masks: &Masks) -> Vec<KeyValue> {
+    let mut all = of_call(record);
+    all.extend(of_facts(record));
+    all.extend(judgement.into_iter().flat_map(of_judgement));
+    masks.apply(all)
+}
+
+/// Of the span of one request of a batch.
+pub(super) fn of_item(record: &DecisionRecord, judgement: &Judgement, masks: &Masks) -> Vec<KeyValue> {
+    let mut all = of_judgement(judgement);
+    all.extend(of_facts(record));
+    all.extend(of_origin(record));
+    masks.apply(all)
+}
+
 /// The call: HTTP and its identity.
-pub(super) fn of_call(record: &DecisionRecord) -> Vec<KeyValue> {
+fn of_call(record: &DecisionRecord) -> Vec<KeyValue> {
     let route = record.entry_point.route();
     let mut all = vec![
         KeyValue::new(names::HTTP_REQUEST_METHOD, "POST"),
@@ -25,7 +50,7 @@ pub(super) fn of_call(record: &DecisionRecord) -> Vec<KeyValue> {
 }
 
 /// Where a decision came from.
-pub(super) fn of_origin(record: &DecisionRecord) -> [KeyValue; 2] {
+fn of_origin(record: &DecisionRecord) -> [KeyValue; 2] {
     [
         KeyValue::new(names::ENTRY_POINT, record.entry_point.as_str()),
         KeyValue::new(names::REQUEST_ID, record.request_id.clean().into_owned()),
@@ -33,7 +58,7 @@ pub(super) fn of_origin(record: &DecisionRecord) -> [KeyValue; 2] {
 }
 
 /// The facts that every decision of the call was made on.
-pub(super) fn of_facts(record: &DecisionRecord) -> Vec<KeyValue> {
+fn of_facts(record: &DecisionRecord) -> Vec<KeyValue> {
     let millis = |age: Duration| i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let mut all = vec![KeyValue::new(names::REVISION, record.revision)];
     all.extend(record.snapshot_age.map(|age| KeyValue::new(names::SNAPSHOT_AGE_MS, millis(age))));
@@ -54,7 +79,7 @@ fn of_key(key: &KeyFacts) -> [KeyValue; 6] {
 }
 
 /// The decision itself.
-pub(super) fn of_judgement(judgement: &Judgement) -> Vec<KeyValue> {
+fn of_judgement(judgement: &Judgement) -> Vec<KeyValue> {
     let outcome = &judgement.outcome;
     let mut all = vec![
         KeyValue::new(names::DECISION, outcome.effect()),
@@ -75,6 +100,7 @@ pub(super) fn of_judgement(judgement: &Judgement) -> Vec<KeyValue> {
         all.push(KeyValue::new(names::RESOURCE_TYPE, kind.clean().into_owned()));
         all.push(KeyValue::new(names::RESOURCE_ID, id.clean().into_owned()));
     }
+    all.extend(judgement.context.iter().flat_map(|context| context.fields()));
     all
 }
 

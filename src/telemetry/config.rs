@@ -2,13 +2,14 @@
 
 mod metrics;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub use self::metrics::MetricsConfig;
-use super::{TelemetryError, export, recent};
+use super::{TelemetryError, export, log::FileLimits, recent};
+use crate::domain::clock::parse_duration;
 
 /// Section `log`: what is written to stderr, as JSON lines, and what is kept in memory.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -18,6 +19,14 @@ pub struct LogConfig {
     pub level: String,
     /// Which decisions are lines: `off`, `denies` or `all`.
     pub decisions: LoggedDecisions,
+    /// Where those lines go; without one, to stderr like everything else.
+    pub file: Option<PathBuf>,
+    /// The file is turned over before it is larger than so many bytes.
+    pub file_bytes: u64,
+    /// `[0-9]+[smhd]`: and with the first line that comes so long after its own first.
+    pub file_age: String,
+    /// So many files that were turned over are kept.
+    pub files: usize,
     /// So many of the last decisions are kept in memory, for `GET /v1/decisions` and `explain`; 0 keeps none.
     pub recent: usize,
     /// And so many bytes of them.
@@ -75,7 +84,16 @@ impl<'de> serde::Deserialize<'de> for LoggedDecisions {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), decisions: LoggedDecisions::All, recent: 10_000, recent_bytes: 16 * 1024 * 1024 }
+        Self {
+            level: "info".to_owned(),
+            decisions: LoggedDecisions::All,
+            file: None,
+            file_bytes: 100 * 1024 * 1024,
+            file_age: "1d".to_owned(),
+            files: 10,
+            recent: 10_000,
+            recent_bytes: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -83,11 +101,22 @@ impl LogConfig {
     /// Whether the section makes sense.
     ///
     /// # Errors
-    /// When the level is none, or the last decisions are too many or have no room.
+    /// When the level is none, the file has no name or no size, or the last decisions are too many or have no room.
     pub fn check(&self) -> Result<(), TelemetryError> {
         self.filter()?;
+        self.file_limits()?;
+        if self.file.as_ref().is_some_and(|file| file.file_name().is_none()) {
+            return Err(TelemetryError::FileName);
+        }
         let fits = self.recent <= recent::MOST && self.recent_bytes >= recent::LEAST_BYTES;
         fits.then_some(()).ok_or(TelemetryError::Recent)
+    }
+
+    /// When a file is turned over.
+    pub(super) fn file_limits(&self) -> Result<FileLimits, TelemetryError> {
+        let age = parse_duration(&self.file_age).ok().filter(|age| *age > Duration::ZERO).ok_or(TelemetryError::FileAge)?;
+        let bytes = Some(self.file_bytes).filter(|bytes| *bytes >= LEAST_FILE_BYTES).ok_or(TelemetryError::FileBytes)?;
+        Ok(FileLimits { bytes, age, files: self.files })
     }
 
     /// The filter that the level stands for.
@@ -160,6 +189,8 @@ impl OtlpProtocol {
     }
 }
 
+/// The smallest `file_bytes`: several of the largest lines.
+pub(super) const LEAST_FILE_BYTES: u64 = 64 * 1024;
 /// The smallest `queue_bytes`.
 pub(super) const LEAST_BYTES: usize = 1024 * 1024;
 
@@ -233,6 +264,22 @@ mod tests {
         }
         for text in ["", "inof", "info,", "claviger", "info,claviger=loud", "claviger[=debug"] {
             assert!(matches!(level(text), Err(TelemetryError::Level(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_name_a_size_and_an_age() {
+        let check = |file: &str, file_bytes, file_age: &str| {
+            let file_age = file_age.to_owned();
+            LogConfig { file: Some(file.into()), file_bytes, file_age, ..LogConfig::default() }.check()
+        };
+        assert!(check("decisions.jsonl", LEAST_FILE_BYTES, "1s").is_ok());
+        for name in ["", "/", "logs/.."] {
+            assert!(matches!(check(name, LEAST_FILE_BYTES, "1s"), Err(TelemetryError::FileName)), "{name}");
+        }
+        assert!(matches!(check("a", LEAST_FILE_BYTES - 1, "1s"), Err(TelemetryError::FileBytes)));
+        for age in ["0d", "daily", "1"] {
+            assert!(matches!(check("a", LEAST_FILE_BYTES, age), Err(TelemetryError::FileAge)), "{age}");
         }
     }
 

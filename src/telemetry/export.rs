@@ -18,6 +18,7 @@ use opentelemetry_sdk::{
 
 use super::{
     complaint::Complaint,
+    mask::Masks,
     queue::{Load, Pace, Receiver, Sender},
     spans::{Recorded, spans_of},
 };
@@ -27,11 +28,11 @@ use crate::domain::redact::{holds_secret, redact};
 pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis(500) };
 
 /// Exports until the queue ends; runs on its own thread and runtime.
-pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally) {
+pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally, masks: &Masks) {
     let mut complaint = Complaint::default();
     let lost = || queue.dropped() + queue.late() + tally.failed.load(Ordering::Relaxed);
     while let Some(batch) = queue.next_batch().await {
-        let spans: Vec<_> = batch.into_iter().flat_map(Piece::into_spans).collect();
+        let spans: Vec<_> = batch.into_iter().flat_map(|piece| piece.into_spans(masks)).collect();
         if spans.is_empty() {
             continue;
         }
@@ -74,9 +75,9 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    fn into_spans(self) -> Vec<SpanData> {
+    fn into_spans(self, masks: &Masks) -> Vec<SpanData> {
         match self {
-            Self::Record(recorded) => spans_of(&recorded),
+            Self::Record(recorded) => spans_of(&recorded, masks),
             Self::Span(mut span) => {
                 redact_span(&mut span);
                 vec![*span]

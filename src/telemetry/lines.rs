@@ -29,9 +29,14 @@ impl Lines {
     /// Writes whole lines of JSON after cleaning them.
     pub(super) fn write_lines(&self, lines: &str) -> io::Result<()> {
         let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        output.write_all(escape(&redact(lines)).as_bytes())?;
+        output.write_all(clean(lines).as_bytes())?;
         output.flush()
     }
+}
+
+/// Lines of JSON as they may leave the process.
+pub(super) fn clean(lines: &str) -> String {
+    escape(&redact(lines)).into_owned()
 }
 
 impl<'a> MakeWriter<'a> for Lines {

@@ -1,5 +1,8 @@
 //! The decision log: one JSON line per decision, written off the request's thread.
 
+mod file;
+mod lock;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -9,11 +12,14 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
+use self::file::Report;
+pub(super) use self::file::{DecisionFile, FileLimits};
 use super::{
     attributes,
     complaint::Complaint,
     config::LoggedDecisions,
-    lines::Lines,
+    lines::{Lines, clean},
+    mask::Masks,
     names,
     queue::{Pace, Receiver},
     record::{Answer, Judgement},
@@ -28,40 +34,72 @@ pub(super) const CAPACITY: usize = 65_536;
 /// And so much memory.
 pub(super) const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Writes lines until the queue ends; runs on its own thread, because writing may block.
-pub(super) async fn write_decisions(queue: &Receiver<Arc<Recorded>>, lines: &Lines, logged: LoggedDecisions) {
-    let mut complaint = Complaint::default();
-    while let Some(batch) = queue.next_batch().await {
-        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded, logged)).collect();
-        if lines.write_lines(&text).is_err() {
-            // The log cannot say that it cannot be written: the counter does.
-            queue.lose(batch.iter().map(|recorded| recorded.lines(logged)).sum());
-        }
-        if let Some(dropped) = complaint.due(queue.dropped()) {
-            tracing::warn!(dropped, "decision log lines were dropped: the log is read too slowly");
+/// Where the lines go.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// To the other lines of the log.
+    Log(Lines),
+    /// To a file of their own.
+    File(Box<DecisionFile>),
+}
+
+impl Output {
+    fn write(&mut self, lines: &str) -> Report {
+        match self {
+            Self::File(file) => file.write(&clean(lines)),
+            Self::Log(log) => match log.write_lines(lines) {
+                Ok(()) => Report::default(),
+                // The log cannot say that it cannot be written: the counter does.
+                Err(error) => Report { lost: lines.lines().count(), trouble: Some(error.to_string()) },
+            },
         }
     }
-    if let Some(dropped) = complaint.rest(queue.dropped()) {
+}
+
+/// Writes lines until the queue ends; runs on its own thread, because writing may block.
+pub(super) async fn write_decisions(
+    queue: &Receiver<Arc<Recorded>>,
+    output: &mut Output,
+    logged: LoggedDecisions,
+    masks: &Masks,
+) {
+    let (mut losses, mut disorder) = (Complaint::default(), Complaint::default());
+    let mut times = 0;
+    while let Some(batch) = queue.next_batch().await {
+        let text: String = batch.iter().flat_map(|recorded| lines_of(recorded, logged, masks)).collect();
+        let Report { lost, trouble } = output.write(&text);
+        queue.lose(lost);
+        if let Some(dropped) = losses.due(queue.dropped()) {
+            let cause = trouble.unwrap_or_else(|| "more came than could be written".to_owned());
+            tracing::warn!(dropped, cause, "decision log lines were dropped");
+        } else if let Some(cause) = trouble.filter(|_| lost == 0) {
+            times += 1;
+            if disorder.due(times).is_some() {
+                tracing::warn!(cause, "the decision log is written, but not kept in order");
+            }
+        }
+    }
+    if let Some(dropped) = losses.rest(queue.dropped()) {
         tracing::warn!(dropped, "decision log lines were dropped until the end");
     }
 }
 
 /// The lines of a record, each ending in a line feed.
-pub(super) fn lines_of(recorded: &Recorded, logged: LoggedDecisions) -> Vec<String> {
+pub(super) fn lines_of(recorded: &Recorded, logged: LoggedDecisions, masks: &Masks) -> Vec<String> {
     let record = &recorded.record;
     match &record.answer {
         Answer::One(judgement) if !judgement.is_logged(logged) => Vec::new(),
-        Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement)],
+        Answer::One(judgement) => vec![line(recorded, None, record.elapsed, judgement, masks)],
         Answer::Batch(items) => items
             .iter()
             .enumerate()
             .filter(|(_, item)| item.judgement.is_logged(logged))
-            .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement))
+            .map(|(index, item)| line(recorded, Some((index, item.after)), item.elapsed, &item.judgement, masks))
             .collect(),
     }
 }
 
-fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration, judgement: &Judgement) -> String {
+fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration, judgement: &Judgement, masks: &Masks) -> String {
     let record = &recorded.record;
     let start = later(record.start, item.map(|(_, after)| after).unwrap_or_default());
     let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
@@ -74,9 +112,7 @@ fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration,
     fields.extend(recorded.trace_id().map(|id| KeyValue::new(names::TRACE_ID, id.to_string())));
     let span = recorded.span_id(item.map(|(index, _)| index));
     fields.extend(span.map(|id| KeyValue::new(names::SPAN_ID, id.to_string())));
-    fields.extend(attributes::of_judgement(judgement));
-    fields.extend(attributes::of_facts(record));
-    fields.extend(attributes::of_call(record));
+    fields.extend(attributes::of_line(record, judgement, masks));
     fields.extend(item.map(|(index, _)| attributes::number(names::BATCH_INDEX, index)));
     fields.push(KeyValue::new(names::ELAPSED_US, elapsed));
     // Maps of texts and numbers always serialize.

@@ -20,6 +20,9 @@ macro_rules! fields {
     };
 }
 
+/// What the name of each recorded attribute of the context begins with.
+pub const CONTEXT: &str = "claviger.context.";
+
 fields! {
     /// What spans and log lines of decisions have.
     OF_DECISIONS:
@@ -39,6 +42,8 @@ fields! {
     ACTION = "claviger.action" text "The action that was asked for, as the caller wrote it."
     RESOURCE_TYPE = "claviger.resource.type" text "The resource's type, as the caller wrote it; `Org` where none was named."
     RESOURCE_ID = "claviger.resource.id" text "The resource's id, as the caller wrote it; the key's organization where none was named."
+    CONTEXT_WHOLE = "claviger.context_whole" boolean "Whether the recorded attributes of the context are all that the caller sent; where `record.context` names any."
+    MASKED = "claviger.masked" texts "The fields of this record that `record.mask` changed or left out."
     REVISION = "claviger.revision" integer "The snapshot's revision: every change up to it was decided on."
     SNAPSHOT_AGE_MS = "claviger.snapshot.age_ms" integer "The snapshot's age in milliseconds, read after deciding."
     ENTRY_POINT = "claviger.entry_point" text "`api` or `batch`."

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{config::LoggedDecisions, parent::TraceParent};
+use super::{config::LoggedDecisions, context::RecordedContext, parent::TraceParent};
 use crate::domain::{
     clock::Timestamp,
     decision::{Decision, Verdict},
     id::{DecisionId, KeyId, OrgId, SecretId},
     key::{Environment, Refusal},
     permission::Permission,
-    redact::redact,
+    redact::{redact, without_cut_secret},
 };
 
 /// One call to a decision endpoint, told when its answer is decided. Building it formats nothing.
@@ -105,8 +105,10 @@ pub struct Judgement {
     pub in_schema: bool,
     /// Type and id of what was to be acted on.
     pub resource: Option<(CallerText, CallerText)>,
-    /// Whether the request had a context with something in it, which is not recorded.
+    /// Whether the request had a context with something in it.
     pub had_context: bool,
+    /// What of it is recorded; `None` where nothing ever is. From [`super::Recorder::keep_context`].
+    pub context: Option<Box<RecordedContext>>,
 }
 
 /// How it was decided.
@@ -137,7 +139,8 @@ impl Judgement {
             Outcome::Decided(decision) => size_of_val(&**decision) + size_of_val(&*decision.policies),
             Outcome::Refused(_) | Outcome::Rejected(_) => 0,
         };
-        self.action.as_ref().map_or(0, text) + resource + decision
+        let context = self.context.as_ref().map_or(0, |context| context.bytes());
+        self.action.as_ref().map_or(0, text) + resource + decision + context
     }
 }
 
@@ -230,12 +233,19 @@ impl CallerText {
     }
 }
 
+impl CallerText {
+    /// The first characters of a text.
+    pub(super) fn cut(text: &str, longest: usize) -> Self {
+        // The cut may fall into a secret: what is left of it is caught by the redactor, or so short that it is taken off here.
+        let end = if text.len() <= longest { None } else { text.char_indices().nth(longest) };
+        let cut = end.and_then(|(end, _)| text.get(..end)).map(without_cut_secret);
+        Self { text: cut.unwrap_or(text).into(), is_cut: cut.is_some() }
+    }
+}
+
 impl From<&str> for CallerText {
     fn from(text: &str) -> Self {
-        // The cut may fall into a secret: what is left of it is caught by the redactor, or shorter than a secret's part.
-        let end = if text.len() <= LONGEST { None } else { text.char_indices().nth(LONGEST) };
-        let cut = end.and_then(|(end, _)| text.get(..end));
-        Self { text: cut.unwrap_or(text).into(), is_cut: cut.is_some() }
+        Self::cut(text, LONGEST)
     }
 }
 
@@ -271,9 +281,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_cut_leaves_twelve_characters_of_a_secret(before in 200usize..300, secret in "[0-9A-Za-z]{38}") {
+        fn no_cut_leaves_a_character_of_a_secret(before in 200usize..300, secret in "[0-9A-Za-z]{38}") {
             let text = CallerText::from(format!("{}_op_live_{secret}", "x".repeat(before)).as_str());
-            prop_assert!(!text.clean().contains(&secret[..12]));
+            let beginning = format!("live_{}", &secret[..1]);
+            prop_assert!(!text.clean().contains(&beginning));
             let shown = format!("{text:?}");
             prop_assert!(!shown.contains(&secret[..12]));
         }

@@ -6,16 +6,19 @@ use std::{
 };
 
 use opentelemetry::trace::TraceId;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
     config::LoggedDecisions,
+    context::RecordedContext,
     export::{Piece, Tally},
     metrics::{Metrics, known_method},
     names::metrics::OTHER,
     queue::{Load, Sender},
     recent::Recent,
     record::DecisionRecord,
+    rules::Rules,
     sampling::{Fate, Sampling},
     spans::Recorded,
 };
@@ -31,6 +34,7 @@ pub(super) struct Channels {
     pub(super) lines: Option<Sender<Arc<Recorded>>>,
     pub(super) logged: LoggedDecisions,
     pub(super) recent: Option<Recent>,
+    pub(super) rules: Arc<Rules>,
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) tally: Arc<Tally>,
     pub(super) random: Random,
@@ -89,6 +93,18 @@ impl Recorder {
     #[must_use]
     pub fn recent(&self) -> Option<&Recent> {
         self.0.as_ref()?.recent.as_ref()
+    }
+
+    /// What of a request's context is recorded; `None` where nothing ever is.
+    #[must_use]
+    pub fn keep_context(&self, context: &Map<String, Value>) -> Option<Box<RecordedContext>> {
+        self.0.as_ref()?.rules.keep(context)
+    }
+
+    /// Whether some fields of decisions must not leave the process as they are.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        self.0.as_ref().is_some_and(|channels| !channels.rules.masks.is_empty())
     }
 
     /// Takes a record; what there is no room for is dropped and counted.

@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use super::{
     attributes,
     config::LoggedDecisions,
+    mask::Masks,
     names,
     record::{Answer, DecisionRecord, Judgement},
 };
@@ -87,19 +88,17 @@ fn drawn<const N: usize>(random: &Random) -> [u8; N] {
 }
 
 /// The server span of a call, then one span per request of a batch.
-pub(super) fn spans_of(recorded: &Recorded) -> Vec<SpanData> {
+pub(super) fn spans_of(recorded: &Recorded, masks: &Masks) -> Vec<SpanData> {
     let record = &recorded.record;
     let parent = record.parent.map_or(SpanId::INVALID, |parent| parent.span);
-    let mut attributes = attributes::of_call(record);
-    attributes.extend(attributes::of_facts(record));
     let when = (record.start, record.elapsed);
     let mut server = span(recorded, None, (parent, record.parent.is_some()), when);
     server.name = record.entry_point.span_name().into();
     server.span_kind = SpanKind::Server;
-    server.attributes = attributes;
+    let judgement = if let Answer::One(judgement) = &record.answer { Some(judgement) } else { None };
+    server.attributes = attributes::of_server(record, judgement, masks);
     match &record.answer {
         Answer::One(judgement) => {
-            server.attributes.extend(attributes::of_judgement(judgement));
             mark_error(&mut server, judgement, record.status);
             vec![server]
         }
@@ -108,9 +107,7 @@ pub(super) fn spans_of(recorded: &Recorded) -> Vec<SpanData> {
             let parent = (server.span_context.span_id(), false);
             let children = items.iter().enumerate().map(|(index, item)| {
                 let mut child = span(recorded, Some(index), parent, (later(record.start, item.after), item.elapsed));
-                child.attributes = attributes::of_judgement(&item.judgement);
-                child.attributes.extend(attributes::of_facts(record));
-                child.attributes.extend(attributes::of_origin(record));
+                child.attributes = attributes::of_item(record, &item.judgement, masks);
                 child.attributes.push(attributes::number(names::BATCH_INDEX, index));
                 mark_error(&mut child, &item.judgement, record.status);
                 child

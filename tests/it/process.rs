@@ -4,6 +4,7 @@ mod alone;
 mod canary;
 mod clocks;
 mod collector;
+mod decision_log;
 mod dev;
 mod kill;
 mod last_use;

@@ -1,9 +1,11 @@
 //! Records, spans and logs, seen from the collector and from the reader of the log.
 
 mod exemplars;
+mod files;
 mod log;
 mod losses;
 mod metrics;
+mod record;
 mod spans;
 
 use std::{
@@ -24,7 +26,7 @@ use claviger::{
     },
     telemetry::{
         self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
-        Telemetry, TelemetryError, TraceConfig,
+        Rules, Telemetry, TelemetryError, TraceConfig,
     },
 };
 use serde_json::Value;
@@ -61,6 +63,7 @@ fn judgement(outcome: Outcome) -> Judgement {
         in_schema: true,
         resource: Some(("Org".into(), "org_elsewhere".into())),
         had_context: false,
+        context: None,
     }
 }
 
@@ -132,14 +135,28 @@ impl Written {
 
 /// Telemetry with a log that a test can read.
 fn open(log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
-    open_measured(log, trace, &MetricsConfig::default())
+    open_all(log, trace, &MetricsConfig::default(), Rules::default())
+}
+
+/// The same where not everything may leave.
+fn open_by(rules: Rules, log: &LogConfig, trace: &TraceConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_all(log, trace, &MetricsConfig::default(), rules)
 }
 
 /// The same, with metrics.
 fn open_measured(log: &LogConfig, trace: &TraceConfig, metrics: &MetricsConfig) -> Result<(Telemetry, Written), TelemetryError> {
+    open_all(log, trace, metrics, Rules::default())
+}
+
+fn open_all(
+    log: &LogConfig,
+    trace: &TraceConfig,
+    metrics: &MetricsConfig,
+    rules: Rules,
+) -> Result<(Telemetry, Written), TelemetryError> {
     let written = Written::default();
     let clock = Clock::manual(Timestamp::from_millis(1_795_494_626_000));
-    let telemetry = telemetry::open(log, trace, metrics, &clock, &Random::seeded(3), Box::new(written.clone()))?;
+    let telemetry = telemetry::open(log, trace, metrics, rules, &clock, &Random::seeded(3), Box::new(written.clone()))?;
     Ok((telemetry, written))
 }
 

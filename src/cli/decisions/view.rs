@@ -11,6 +11,8 @@ pub(super) const COLUMNS: [&str; 7] = ["time", "decision", "action", "key", "org
 fn text(view: &Value, pointer: &str) -> Value {
     match view.pointer(pointer) {
         None | Some(Value::Null) => Value::Null,
+        Some(Value::Object(fields)) if fields.is_empty() => Value::Null,
+        Some(object @ Value::Object(_)) => printable(&object.to_string()),
         found => printable(&cell(found)),
     }
 }
@@ -50,6 +52,7 @@ pub(super) fn card(view: &Value) -> Value {
         ("resource_type", "/resource/type"),
         ("resource_id", "/resource/id"),
         ("had_context", "/had_context"),
+        ("context", "/context"),
         ("policies", "/policies"),
         ("policy_set", "/policy_set"),
         ("revision", "/revision"),

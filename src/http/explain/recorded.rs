@@ -2,7 +2,6 @@
 
 use axum::Json;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
 use utoipa::ToSchema;
 
 use super::ExplanationView;
@@ -89,7 +88,9 @@ fn question(kept: &Kept) -> Result<(Facts, Request, Vec<String>), String> {
     };
     let text = |text: &CallerText| text.clean().into_owned();
     let resource = judgement.resource.as_ref().map(|(kind, id)| Resource { kind: text(kind), id: text(id) });
-    Ok((facts(key), Request { action: text(action), resource, context: Map::new() }, losses(judgement)))
+    let context = judgement.context.as_ref().map(|context| context.asked()).unwrap_or_default();
+    let losses = losses(judgement, context.is_empty());
+    Ok((facts(key), Request { action: text(action), resource, context }, losses))
 }
 
 /// Whether a code says that a request does not fit the schema: another schema may be of another opinion.
@@ -97,10 +98,15 @@ fn is_unfit(code: &str) -> bool {
     matches!(code, "UNKNOWN_ACTION" | "UNKNOWN_RESOURCE_TYPE" | "INVALID_CONTEXT")
 }
 
-fn losses(judgement: &Judgement) -> Vec<String> {
+fn losses(judgement: &Judgement, without_context: bool) -> Vec<String> {
     let mut losses = Vec::new();
-    if judgement.had_context {
-        losses.push("the context was not kept: the policies were asked without one".to_owned());
+    if judgement.had_context && !judgement.context.as_ref().is_some_and(|context| context.is_whole()) {
+        let told = if without_context {
+            "the context was not kept: the policies were asked without one"
+        } else {
+            "the context was not kept whole: the policies were asked without a part of it"
+        };
+        losses.push(told.to_owned());
     }
     let mut texts = judgement.action.iter().chain(judgement.resource.iter().flat_map(|(kind, id)| [kind, id]));
     if texts.any(|text| !text.is_whole()) {

@@ -17,6 +17,7 @@ fn judgement(number: u64) -> Judgement {
         in_schema: true,
         resource: None,
         had_context: false,
+        context: None,
     }
 }
 

@@ -34,6 +34,15 @@ fn an_unknown_setting_is_refused_with_the_nearest_name_and_where_it_stands() {
         ("[keys]\npepper = \"hunter22\"", &["`keys.pepper`: a pepper is `id:secret`"]),
         ("[keys]\npepper = 22", &["`keys.pepper` must be a"]),
         ("[keys]\nprefix = \"Op\"", &["`keys.prefix`: a prefix is"]),
+        ("[log]\nfile_age = \"daily\"", &["`log.file_age` is a number above 0 and one of s, m, h, d"]),
+        ("[log]\nfile_bytes = 1", &["`log.file_bytes` must be at least 65536"]),
+        ("[log]\nfile = \"\"", &["`log.file` names no file"]),
+        ("[record.mask]\n\"claviger.key.ids\" = \"hash\"", &["no field that can be masked; did you mean `claviger.key.id`?"]),
+        ("[record.mask]\nclaviger.key.id = \"hsah\"", &["use `erase` or `hash`; did you mean `hash`?"]),
+        ("[record.mask]\nclaviger.decision.id = \"hash\"", &["`claviger.decision.id` cannot be masked"]),
+        ("[record.mask]\nclaviger.key.id = 22", &["the mask of a field is `erase` or `hash`"]),
+        ("[record]\ncontext = [\"a\", \"a\"]", &["`record.context` has an attribute without a name, or one twice"]),
+        ("[record]\nmasks = 1", &["`record.masks` is no setting; did you mean `record.mask`?"]),
         ("[log]\nlevel = \"loud\"", &["`loud` is no log level"]),
         ("[policies]\nsuspended_may = [\"Not One\"]", &["`policies.suspended_may`"]),
         ("[http\nlisten", &[]),
@@ -81,6 +90,39 @@ fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
     assert_eq!(told("http.listen"), ("127.0.0.1:8080".into(), "default".into()));
     let table = shell.configured(&["config", "check"], &environment).expect(0).out;
     assert!(table.lines().any(|line| line.starts_with("database.url") && line.ends_with("the environment")), "{table}");
+}
+
+#[test]
+fn what_is_recorded_and_where_is_among_the_settings() {
+    let shell = Shell::new();
+    shell.write("claviger.toml", "[record.mask]\nclaviger.resource.id = \"hash\"\n\"claviger.context.ip\" = \"erase\"");
+    let environment =
+        [("CLAVIGER_RECORD__CONTEXT", r#"["ip", "purpose"]"#), ("CLAVIGER_LOG__FILE", "/var/log/claviger/decisions.jsonl")];
+    let ran = shell.configured(&["config", "check", "-o", "json"], &environment).expect(0);
+    let settings: Value = serde_json::from_str(&ran.out).unwrap();
+    let told = |key: &str| settings.as_array().unwrap().iter().find(|setting| setting["key"] == key).unwrap()["value"].clone();
+    for (key, value) in [
+        ("log.file", "/var/log/claviger/decisions.jsonl"),
+        ("log.file_bytes", "104857600"),
+        ("log.file_age", "1d"),
+        ("log.files", "10"),
+        ("record.mask", "claviger.context.ip=erase, claviger.resource.id=hash"),
+        ("record.context", "ip, purpose"),
+    ] {
+        assert_eq!(told(key), value, "{key}");
+    }
+    let table = shell.configured(&["config", "check"], &[]).expect(1);
+    assert!(table.err.contains("`claviger.context.ip` is no field that can be masked"), "{table:?}");
+}
+
+#[test]
+fn the_settings_in_the_page_about_the_decision_log_are_settings() {
+    let page = std::fs::read_to_string(crate::support::program::shipped_directory("docs/decision-log.md")).unwrap();
+    let settings = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shell = Shell::new();
+    shell.write("claviger.toml", settings);
+    let table = shell.configured(&["config", "check"], &[]).expect(0).out;
+    assert_eq!(table.matches("claviger.toml").count(), 7, "{table}");
 }
 
 #[test]

@@ -133,3 +133,54 @@ fn a_file_without_a_decision_is_refused() {
     assert!(ran.exit == Exit::Negative && ran.err.contains("`DIR/log` holds no recorded decision"), "{ran}");
     assert_eq!(recorded("no/such/log").exit, Exit::Usage);
 }
+
+#[test]
+fn a_masked_line_is_not_decided_again_and_that_is_said() {
+    let masked = |field: &str, hash: Value| line(&json!({ field: hash, "claviger.masked": [field] }));
+    let hash = "0123456789abcdef0123456789abcdef";
+    let document = Replay::new().run(&[
+        masked("claviger.action", hash.into()),
+        masked("claviger.action", Value::Null),
+        masked("claviger.resource.id", Value::Null),
+        masked("claviger.key.permissions", json!([hash])),
+        masked("claviger.policy.ids", Value::Null),
+        masked("claviger.policy.set", hash.into()),
+        masked("claviger.context.ip", hash.into()),
+        // No decision needs these.
+        masked("claviger.request.id", hash.into()),
+        masked("claviger.secret.id", Value::Null),
+    ]);
+    let fields =
+        [("action", 2), ("context.ip", 1), ("key.permissions", 1), ("policy.ids", 1), ("policy.set", 1), ("resource.id", 1)];
+    let expected: Vec<_> = fields.map(|(field, count)| (format!("`claviger.{field}` is masked in the log"), count)).into();
+    assert_eq!(skipped(&document).into_iter().map(|(why, count)| (why.to_owned(), count)).collect::<Vec<_>>(), expected);
+    assert_eq!(recorded(&document, "wider")[0].1, 2);
+}
+
+#[test]
+fn a_context_that_is_whole_in_the_log_is_asked_with() {
+    let replay = Replay::new();
+    for side in [&replay.old, &replay.new] {
+        side.edit("schema/authz.cedarschema", "action \"webhooks:write\"\n  appliesTo { principal: [ApiKey], resource: [Org] };", "action \"webhooks:write\"\n  appliesTo { principal: [ApiKey], resource: [Org], context: { ip?: ipaddr, note?: String, tags?: Set<String> } };");
+    }
+    replay.new.write("policies/more.cedar", "@id(\"tagged-only\") @code(\"UNTAGGED\")\nforbid (principal is ApiKey, action == Action::\"webhooks:write\", resource)\nunless { context has tags && context.tags.contains(\"a\") && context has ip && context.ip.isLoopback() && context has note && context.note == \"[1]\" };\n");
+    let asked = |context: &Value, whole: bool| {
+        let mut changes = json!({ "claviger.action": "webhooks:write", "claviger.context_whole": whole });
+        changes.as_object_mut().unwrap().extend(context.as_object().unwrap().clone());
+        line(&changes)
+    };
+    let (ip, note, tags) = ("claviger.context.ip", "claviger.context.note", "claviger.context.tags");
+    let document = replay.run(&[
+        asked(&json!({ ip: "127.0.0.1", note: "[1]", tags: "[\"a\",\"b\"]" }), true),
+        asked(&json!({ ip: "127.0.0.1", note: "[1]", tags: "[\"b\"]" }), true),
+        asked(&json!({ ip: "203.0.113.7", note: "[1]", tags: "[\"a\"]" }), true),
+        asked(&json!({}), true),
+        asked(&json!({ ip: "127.0.0.1" }), false),
+        line(&json!({ "claviger.action": "webhooks:write" })),
+    ]);
+    assert_eq!(skipped(&document), [("the context is not in the log", 2)]);
+    let wider = recorded(&document, "wider");
+    assert_eq!(wider.len(), 1, "{wider:?}");
+    assert!(wider[0].0.contains(r#"with {"ip":"127.0.0.1","note":"[1]","tags":["a","b"]}"#), "{wider:?}");
+    assert_eq!(recorded(&document, "reason").len(), 3);
+}

@@ -94,7 +94,7 @@ async fn assert_no_decision_shows_any(server: &Program, secrets: &Secrets, searc
         all.push_str(&admin.post("/v1/explain", json!({ "decision_id": id })).await.expect(200).body.to_string());
     }
     search.assert_finds_nothing(all.as_bytes(), "the decisions in memory");
-    assert_tells(all.as_bytes(), &["mark-of-a-resource", "mark-of-a-request"], "the decisions in memory");
+    assert_tells(all.as_bytes(), &["mark-of-a-resource", "mark-of-a-request", "mark-of-a-context"], "the decisions in memory");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,6 +104,7 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     serve.env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint);
     serve.env("CLAVIGER_METRICS__LISTEN", "127.0.0.1:0");
     serve.env("CLAVIGER_LOG__LEVEL", "trace").env("CLAVIGER_LOG__DECISIONS", "true");
+    serve.env("CLAVIGER_RECORD__CONTEXT", r#"["a", "b"]"#);
     let server = Program::start(serve);
     let secrets = secrets(&place, &server).await;
     let search = Search::new(&secrets.all);
@@ -120,6 +121,8 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     let marked = server.bearer(&secrets.key);
     let question = json!({ "action": "jobs:read", "resource": { "type": "Org", "id": "mark-of-a-resource" } });
     marked.post("/v1/authorize", question).await.expect(403);
+    let question = json!({ "action": "jobs:read", "context": { "a": { "c": ["mark-of-a-context"] }, "b": "mark-of-a-context" } });
+    marked.post("/v1/authorize", question).await.expect(422);
     server.bearer(&secrets.owner).create_org("mark-of-an-org").await;
 
     assert_no_decision_shows_any(&server, &secrets, &search).await;
@@ -138,8 +141,16 @@ async fn no_output_holds_a_part_of_a_secret_wherever_in_a_request_it_was() {
     search.assert_finds_nothing(said.stdout.as_bytes(), "stdout");
     search.assert_finds_nothing(said.stderr.as_bytes(), "stderr");
     assert_json_lines(&said.stderr);
-    assert_tells(said.stderr.as_bytes(), &["\"event\":\"decision\"", "mark-of-a-resource", "mark-of-a-request"], "stderr");
+    assert_tells(
+        said.stderr.as_bytes(),
+        &["\"event\":\"decision\"", "mark-of-a-resource", "mark-of-a-request", "mark-of-a-context"],
+        "stderr",
+    );
     let spans = receiver.bytes();
     search.assert_finds_nothing(&spans, "what the collector got");
-    assert_tells(&spans, &["/v1/traces", "claviger.decision", "mark-of-a-resource", "mark-of-a-request"], "the collector");
+    assert_tells(
+        &spans,
+        &["/v1/traces", "claviger.decision", "mark-of-a-resource", "mark-of-a-request", "mark-of-a-context"],
+        "the collector",
+    );
 }

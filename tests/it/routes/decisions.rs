@@ -1,5 +1,6 @@
 //! `GET /v1/decisions`: what was decided last, and how it is found.
 
+mod context;
 mod explained;
 mod secrecy;
 mod stream;
@@ -58,6 +59,7 @@ async fn a_decision_is_there_with_everything_to_decide_again() {
             "action": "results:read",
             "resource": { "type": "Org", "id": "elsewhere" },
             "had_context": false,
+            "context": {},
             "key": {
                 "id": made.id(),
                 "secret_id": made.key.secrets[0].id.to_string(),

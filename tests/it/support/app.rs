@@ -12,13 +12,13 @@ use claviger::{
         org::{NewOrg, Org},
         random::Random,
         replica::Presence,
-        secret::{Peppers, Plane, Secret, SecretPrefix},
+        secret::{Hashing, Peppers, Plane, Secret, SecretPrefix},
     },
     http::{Api, App, AppState, Explainer, Stopping},
     policy::{Engine, PolicyFiles, Settings, SourceFile, SourceKind, shipped},
     snapshot::Keeper,
     store::{Store, StoreError, Written},
-    telemetry::{self, LogConfig, LoggedDecisions, MetricsConfig, Recorder, TraceConfig},
+    telemetry::{self, LogConfig, LoggedDecisions, MetricsConfig, RecordConfig, Recorder, TraceConfig},
 };
 use tempfile::TempDir;
 
@@ -45,11 +45,17 @@ impl Default for Setup {
 
 /// Keeps so many decisions, and tells nobody of them.
 pub(crate) fn keeping(count: usize) -> Recorder {
+    keeping_context(count, &[])
+}
+
+/// The same, with these attributes of contexts.
+pub(crate) fn keeping_context(count: usize, names: &[&str]) -> Recorder {
+    let context = names.iter().map(|name| (*name).to_owned()).collect();
+    let rules = RecordConfig { context, ..RecordConfig::default() }.rules(&Hashing::Plain).unwrap();
     let log = LogConfig { decisions: LoggedDecisions::Off, recent: count, ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
-    telemetry::open(&log, &TraceConfig::default(), &MetricsConfig::default(), &clock, &random, Box::new(io::sink()))
-        .unwrap()
-        .recorder()
+    let (trace, metrics) = (TraceConfig::default(), MetricsConfig::default());
+    telemetry::open(&log, &trace, &metrics, rules, &clock, &random, Box::new(io::sink())).unwrap().recorder()
 }
 
 /// The shipped policies and schema, and more of both.

@@ -6,7 +6,7 @@ use claviger::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Answer, LogConfig, LoggedDecisions, TraceConfig, allowed, apart, batch, failed, forbidden, one, open};
+use super::{Answer, LogConfig, LoggedDecisions, Rules, TraceConfig, allowed, apart, batch, failed, forbidden, one, open};
 
 /// The lines of these records.
 async fn lines_of(records: impl IntoIterator<Item = telemetry::DecisionRecord>) -> (String, Vec<Value>) {
@@ -128,8 +128,9 @@ async fn speak() {
     let log =
         LogConfig { level: "trace,sqlx=trace,hyper=trace,reqwest=trace,h2=trace,axum=trace".to_owned(), ..LogConfig::default() };
     let (clock, random) = (Clock::System, Random::System);
-    let telemetry = telemetry::start(&log, &TraceConfig::default(), &MetricsConfig::default(), &clock, &random).unwrap();
-    let again = telemetry::start(&log, &TraceConfig::default(), &MetricsConfig::default(), &clock, &random);
+    let metrics = MetricsConfig::default();
+    let telemetry = telemetry::start(&log, &TraceConfig::default(), &metrics, Rules::default(), &clock, &random).unwrap();
+    let again = telemetry::start(&log, &TraceConfig::default(), &metrics, Rules::default(), &clock, &random);
     assert!(matches!(again, Err(TelemetryError::AlreadyStarted)));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,7 +10,7 @@ use std::{
 
 use claviger::{
     domain::{clock::Clock, key::Refusal, random::Random},
-    telemetry::{self, Counts, MetricsConfig, RecentFilter, Recorder, TraceConfig},
+    telemetry::{self, Counts, MetricsConfig, RecentFilter, Recorder, Rules, TraceConfig},
 };
 use mock_collector::{MockServer, Protocol};
 use serde_json::Value;
@@ -112,8 +112,15 @@ fn losses_are_told_by_one_line_and_not_by_one_for_each_export() {
 
 async fn lose_three_times() {
     let trace = to(format!("http://{}", unwilling()));
-    let telemetry =
-        telemetry::start(&without_decision_lines(), &trace, &MetricsConfig::default(), &Clock::System, &Random::System).unwrap();
+    let telemetry = telemetry::start(
+        &without_decision_lines(),
+        &trace,
+        &MetricsConfig::default(),
+        Rules::default(),
+        &Clock::System,
+        &Random::System,
+    )
+    .unwrap();
     let recorder = telemetry.recorder();
     for n in 1..=3 {
         recorder.record(one(allowed()));
@@ -209,6 +216,7 @@ async fn a_log_that_nobody_reads_stops_no_decision() {
         &LogConfig::default(),
         &TraceConfig::default(),
         &MetricsConfig::default(),
+        Rules::default(),
         &clock,
         &random,
         Box::new(Unread),

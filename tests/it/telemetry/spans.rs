@@ -13,7 +13,7 @@ use claviger::{
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
-async fn collector() -> (ServerHandle, String) {
+pub(super) async fn collector() -> (ServerHandle, String) {
     let server = MockServer::builder().protocol(Protocol::HttpBinary).start().await.unwrap();
     let endpoint = format!("http://{}", server.addr());
     (server, endpoint)
@@ -21,7 +21,7 @@ async fn collector() -> (ServerHandle, String) {
 
 /// A span as its collector sees it.
 #[derive(Debug, serde::Serialize)]
-struct Seen {
+pub(super) struct Seen {
     name: String,
     kind: i32,
     trace: String,
@@ -29,8 +29,8 @@ struct Seen {
     parent: String,
     start: u64,
     end: u64,
-    status: (i32, String),
-    attributes: BTreeMap<String, Value>,
+    pub(super) status: (i32, String),
+    pub(super) attributes: BTreeMap<String, Value>,
     resource: BTreeMap<String, Value>,
     #[serde(skip)]
     events: String,
@@ -55,7 +55,7 @@ fn plain(attributes: &impl serde::Serialize) -> BTreeMap<String, Value> {
 }
 
 /// Ends telemetry and tells what arrived.
-async fn seen(telemetry: Telemetry, server: ServerHandle) -> Vec<Seen> {
+pub(super) async fn seen(telemetry: Telemetry, server: ServerHandle) -> Vec<Seen> {
     telemetry.shutdown().await;
     let look = |collector: &mock_collector::MockCollector| {
         let each = collector.spans().iter().map(|seen| {

@@ -48,6 +48,9 @@ struct Question {
 /// Texts of callers are kept to so many characters; one that is as long may have been cut.
 const CUT: usize = 256;
 
+/// Fields that may be masked and that no decision needs.
+const UNNEEDED: [&str; 3] = [names::REQUEST_ID, names::REVISION, names::SECRET_ID];
+
 impl Recorded {
     /// Reads the decisions of log files.
     ///
@@ -97,15 +100,20 @@ impl Recorded {
         if line.0.contains_key(names::KEY_REFUSAL) {
             return Err("the key was refused before any policy was asked".to_owned());
         }
+        if let Some(masked) = line.masked() {
+            return Err(format!("`{masked}` is masked in the log"));
+        }
         let unfit = ["UNKNOWN_ACTION", "UNKNOWN_RESOURCE_TYPE"];
         let rejected =
             !line.0.contains_key(names::POLICY_IDS) && line.text(names::DECISION_CODE).is_none_or(|code| !unfit.contains(&code));
         let (Some(action), false) = (line.text(names::ACTION), rejected) else {
             return Err("no policy was asked".to_owned());
         };
-        if let Some(why) = old.unrecorded(action).or_else(|| new.unrecorded(action)) {
+        let has_context = line.0.get(names::CONTEXT_WHOLE).is_some_and(|whole| whole == true);
+        if let Some(why) = old.unrecorded(action, has_context).or_else(|| new.unrecorded(action, has_context)) {
             return Err(why);
         }
+        let context = if has_context { line.context(action, &[old, new]) } else { Map::new() };
         let resource = line.text(names::RESOURCE_TYPE).zip(line.text(names::RESOURCE_ID));
         let texts = [Some(action), resource.map(|(kind, _)| kind), resource.map(|(_, id)| id)];
         if texts.into_iter().flatten().any(|text| text.chars().count() >= CUT || text.contains('…')) {
@@ -117,7 +125,7 @@ impl Recorded {
         let (facts, now) = line.facts().zip(now).ok_or_else(incomplete)?;
         let allowed = line.text(names::DECISION) == Some("allow");
         let digest = line.text(names::POLICY_SET).unwrap_or_default().to_owned();
-        let text = format!("{:?}", (action, resource, &facts, now, allowed, &digest));
+        let text = format!("{:?}", (action, resource, &context, &facts, now, allowed, &digest));
         if let Some(question) = self.by_text.get(&text).and_then(|index| self.questions.get_mut(*index)) {
             question.count += 1;
             return Ok(());
@@ -126,11 +134,14 @@ impl Recorded {
         if let Some((kind, id)) = resource {
             what = format!("{what}, on {kind} {id}");
         }
+        if !context.is_empty() {
+            what = format!("{what}, with {}", Value::from(context.clone()));
+        }
         if let Some(id) = line.text(names::DECISION_ID) {
             what = format!("{what}, first as {id}");
         }
         let resource = resource.map(|(kind, id)| Resource { kind: kind.to_owned(), id: id.to_owned() });
-        let request = Request { action: action.to_owned(), resource, context: Map::new() };
+        let request = Request { action: action.to_owned(), resource, context };
         self.by_text.insert(text, self.questions.len());
         self.questions.push(Question { what, asked: Asked::Key { facts, request, now }, count: 1, allowed, digest });
         Ok(())
@@ -162,6 +173,24 @@ impl Line<'_> {
 
     fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
+    }
+
+    /// A field that a decision may need and that is not what it was.
+    fn masked(&self) -> Option<&str> {
+        let masked = self.0.get(names::MASKED)?.as_array()?;
+        masked.iter().filter_map(Value::as_str).find(|field| !UNNEEDED.contains(field))
+    }
+
+    /// The context, which is whole. What is no plain value is in the line as JSON text.
+    fn context(&self, action: &str, engines: &[&Engine]) -> Map<String, Value> {
+        let attributes = self.0.iter().filter_map(|(field, value)| Some((field.strip_prefix(names::CONTEXT)?, value)));
+        let read = |(name, value): (&str, &Value)| {
+            let json = value.as_str().filter(|text| text.starts_with(['{', '[']));
+            let json = json.filter(|_| !engines.iter().any(|engine| engine.is_text(action, name)));
+            let json = json.and_then(|text| serde_json::from_str(text).ok());
+            (name.to_owned(), json.unwrap_or_else(|| value.clone()))
+        };
+        attributes.map(read).collect()
     }
 
     /// The facts about the key. What [`Engine::unrecorded`] would have named is filled with something.

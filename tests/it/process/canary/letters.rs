@@ -161,6 +161,8 @@ fn bodies(secret: &str, secrets: &Secrets) -> Vec<(String, Vec<u8>)> {
         json!({ "action": "jobs:read", "api_key": secret }),
         json!({ "action": "jobs:read", "context": { "a": secret } }),
         json!({ "action": "jobs:read", "context": { secret: "a" } }),
+        json!({ "action": "jobs:read", "context": { "a": [{ secret: secret }], "b": format!("{}{secret}", "x".repeat(240)) } }),
+        json!({ "action": "jobs:read", "context": { "a": ["x".repeat(1_010), secret] } }),
         json!({ "action": "jobs:read", "context": secret }),
         json!({ "action": "jobs:read", "resource": { "type": "Org", "id": secret } }),
         json!({ "action": "jobs:read", "resource": { "type": secret, "id": "a" } }),
