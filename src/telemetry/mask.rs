@@ -81,6 +81,11 @@ impl Masks {
         self.fields.is_empty()
     }
 
+    /// Whether a field does not leave the process as it is.
+    pub(super) fn hides(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| **field == *name)
+    }
+
     /// Masks what is to be masked, and says of which fields that was done.
     pub(super) fn apply(&self, mut fields: Vec<KeyValue>) -> Vec<KeyValue> {
         if self.is_empty() {

@@ -1,13 +1,18 @@
 //! What may leave the process about a decision: masks and the context's allowed attributes, in spans and lines alike.
 
+use std::collections::BTreeSet;
+
 use claviger::{
-    domain::secret::Hashing,
-    telemetry::{DecisionRecord, LogConfig, RecordConfig, Recorder, Rules},
+    domain::{key::Refusal, secret::Hashing},
+    telemetry::{
+        DecisionRecord, LogConfig, RecordConfig, Recorder, Rules,
+        names::{Field, OF_CALLS, OF_DECISIONS, OF_LINES, OF_SPANS},
+    },
 };
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, allowed, batch, failed, forbidden, one, open_by,
+    Answer, Outcome, allowed, batch, failed, forbidden, one, open_by,
     spans::{collector, seen},
     to,
 };
@@ -165,4 +170,41 @@ async fn whatever_stands_in_an_allowed_attribute_a_decision_stays_one_line() {
         assert!(line["claviger.context.c"].as_str().unwrap().chars().count() <= 1_024);
     }
     assert!(!(text + &left.all()).contains("0123456789ab"));
+}
+
+fn names(lists: &[&[Field]]) -> BTreeSet<String> {
+    lists.iter().flat_map(|fields| fields.iter()).map(|field| field.name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn spans_and_lines_have_the_listed_names_and_no_others() {
+    let refused = || one(Outcome::Refused(Refusal::KeyRevoked));
+    let left = leave(rules(&[("claviger.key.id", "hash")], &["ip"]), |recorder| {
+        let decided = [with_context(recorder, &json!({ "ip": "203.0.113.7" })), one(forbidden()), one(failed())];
+        decided.into_iter().chain([refused(), batch([allowed(), forbidden()])]).collect()
+    });
+    let left = left.await;
+    let seen = |records: &[Value]| -> BTreeSet<String> {
+        let names = records.iter().flat_map(|record| record.as_object().unwrap().keys().cloned());
+        names.filter(|name| name != "claviger.context.ip").collect()
+    };
+    // Calls of the management API and changes in memory have spans as well: these two are theirs.
+    let others = ["claviger.admin.id", "claviger.changes"].map(str::to_owned).into();
+    assert_eq!(seen(&left.spans), &names(&[OF_DECISIONS, OF_CALLS, OF_SPANS]) - &others);
+    assert_eq!(seen(&left.lines), names(&[OF_DECISIONS, OF_CALLS, OF_LINES]));
+}
+
+#[tokio::test]
+async fn a_decision_on_the_keys_own_organization_names_it_unless_that_is_hidden() {
+    for (mask, is_shown) in [(vec![], true), (vec![("claviger.org.id", "hash")], false)] {
+        let mut record = one(allowed());
+        let org = record.key.as_ref().unwrap().org.to_string();
+        let Answer::One(judgement) = &mut record.answer else { unreachable!() };
+        judgement.resource = None;
+        let left = leave(rules(&mask, &[]), |_| vec![record]).await;
+        for told in [&left.spans[0], &left.lines[0]] {
+            assert_eq!(told["claviger.resource.id"].as_str(), is_shown.then_some(&*org), "{told}");
+        }
+        assert_eq!(left.all().contains(&org), is_shown);
+    }
 }

@@ -31,7 +31,7 @@ pub(super) struct Seen {
     end: u64,
     pub(super) status: (i32, String),
     pub(super) attributes: BTreeMap<String, Value>,
-    resource: BTreeMap<String, Value>,
+    pub(super) resource: BTreeMap<String, Value>,
     #[serde(skip)]
     events: String,
 }
