@@ -15,6 +15,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanExporter as _, SpanProcessor},
 };
+use tokio::time::Instant;
 
 use super::{
     complaint::Complaint,
@@ -27,28 +28,43 @@ use crate::domain::redact::{holds_secret, redact};
 /// An export holds about 512 spans, or what came in half a second.
 pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis(500) };
 
+/// So often a batch is tried when the collector does not answer: a restart of a minute costs only what the queue cannot hold.
+const ATTEMPTS: usize = 6;
+/// The exporter itself tries until its timeout. What it says sooner than this is the collector's refusal, and final.
+const REFUSAL: Duration = Duration::from_millis(500);
+
 /// Exports until the queue ends; runs on its own thread and runtime.
 pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally, masks: &Masks) {
     let mut complaint = Complaint::default();
     let lost = || queue.dropped() + queue.late() + tally.failed.load(Ordering::Relaxed);
-    while let Some(batch) = queue.next_batch().await {
-        let spans: Vec<_> = batch.into_iter().flat_map(|piece| piece.into_spans(masks)).collect();
-        if spans.is_empty() {
-            continue;
-        }
-        let count = spans.len() as u64;
-        let outcome = tokio::select! {
-            outcome = exporter.export(spans) => outcome.map_err(|error| error.to_string()),
-            () = queue.expired() => {
-                queue.abandon();
-                Err("the time to flush is over".to_owned())
-            }
-        };
-        let counter = if outcome.is_ok() { &tally.exported } else { &tally.failed };
-        counter.fetch_add(count, Ordering::Relaxed);
+    let mut complain = |cause: Option<&str>| {
         if let Some(lost) = complaint.due(lost()) {
-            let cause = outcome.err().unwrap_or_else(|| "more came than the queue holds".to_owned());
+            let cause = cause.unwrap_or("more came than the queue holds");
             tracing::warn!(lost, cause, "spans were lost: the collector is slow or does not answer");
+        }
+    };
+    while let Some(batch) = queue.next_batch().await {
+        let count = batch.iter().map(Piece::count).sum::<usize>() as u64;
+        for attempt in 1..=ATTEMPTS {
+            let asked = Instant::now();
+            let outcome = tokio::select! {
+                outcome = exporter.export(batch.iter().flat_map(|piece| piece.spans(masks)).collect()) => {
+                    outcome.map_err(|error| error.to_string())
+                }
+                () = queue.expired() => {
+                    queue.abandon();
+                    Err("the time to flush is over".to_owned())
+                }
+            };
+            let is_last = attempt == ATTEMPTS || asked.elapsed() < REFUSAL || queue.is_expired();
+            let counter = if outcome.is_ok() { &tally.exported } else { &tally.failed };
+            if outcome.is_ok() || is_last {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
+            complain(outcome.as_ref().err().map(String::as_str));
+            if outcome.is_ok() || is_last {
+                break;
+            }
         }
     }
     if let Some(lost) = complaint.rest(lost()) {
@@ -75,12 +91,21 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    fn into_spans(self, masks: &Masks) -> Vec<SpanData> {
+    /// Number of its spans.
+    fn count(&self) -> usize {
         match self {
-            Self::Record(recorded) => spans_of(&recorded, masks),
-            Self::Span(mut span) => {
+            Self::Record(recorded) => recorded.spans(),
+            Self::Span(_) => 1,
+        }
+    }
+
+    fn spans(&self, masks: &Masks) -> Vec<SpanData> {
+        match self {
+            Self::Record(recorded) => spans_of(recorded, masks),
+            Self::Span(span) => {
+                let mut span = SpanData::clone(span);
                 redact_span(&mut span);
-                vec![*span]
+                vec![span]
             }
         }
     }

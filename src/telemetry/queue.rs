@@ -177,6 +177,11 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Whether that has come.
+    pub(super) fn is_expired(&self) -> bool {
+        self.closing.borrow().is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     /// Counts what was taken but lost later.
     pub(super) fn lose(&self, weight: usize) {
         self.gauge.lose(weight);

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use mock_collector::{MockServer, Protocol};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -84,4 +85,23 @@ async fn assert_goes_on(endpoint: String, protocol: &'static str) {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(said.stderr.contains("spans were lost"), "{}", said.stderr);
     assert_json_lines(&said.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_away_for_longer_than_an_export_may_take_is_given_everything_when_it_is_back() {
+    let directory = TempDir::new().unwrap();
+    let endpoint = listen(None);
+    let mut dev = command(directory.path(), &["dev", "--listen", "127.0.0.1:0", "-o", "json"]);
+    dev.env("CLAVIGER_TRACE__ENDPOINT", &endpoint).env("OTEL_EXPORTER_OTLP_TIMEOUT", "1500");
+    let server = Program::start(dev);
+    let caller = server.bearer(&server.told("/keys/full_access"));
+    for _ in 0..10 {
+        caller.authorize("scan:create").await.expect(200);
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let port = endpoint.rsplit(':').next().unwrap().parse().unwrap();
+    let collector = MockServer::builder().protocol(Protocol::HttpBinary).port(port).start().await.unwrap();
+    collector.wait_for_spans(10, Duration::from_secs(30)).await.unwrap();
+    let said = server.stop();
+    assert!(!said.stderr.contains("spans were lost"), "{}", said.stderr);
 }
