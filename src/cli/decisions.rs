@@ -6,7 +6,7 @@ mod view;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     exit::Exit,
@@ -165,15 +165,6 @@ async fn list(server: &AdminServer, output: Output, filter: &FilterArgs, limit: 
     output.print_list(&all, &view::COLUMNS, "no decision in the server's memory is like that")
 }
 
-/// A text that a terminal shows as it is: callers write what they like, and may write to whoever looks.
-fn printable(text: &str) -> Value {
-    let is_plain = |c: char| {
-        !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let shown = text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() });
-    json!(shown.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,11 +174,5 @@ mod tests {
         let mut query = String::new();
         "scan:create&org=ä b%".bytes().for_each(|byte| encode(&mut query, byte));
         assert_eq!(query, "scan%3Acreate%26org%3D%C3%A4%20b%25");
-    }
-
-    #[test]
-    fn nothing_that_a_caller_wrote_speaks_to_a_terminal() {
-        assert_eq!(printable("jobs:read é"), "jobs:read é");
-        assert_eq!(printable("\u{1b}[2J\r\n\u{9b}\u{202e}x"), "\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}x");
     }
 }

@@ -181,3 +181,23 @@ pub(super) fn fields(value: &Value) -> String {
     let told = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     card(told.map(|(name, value)| (name.as_str(), cell(Some(value)))))
 }
+
+/// A text that a terminal shows as it is: callers write what they like, and may write to whoever looks.
+pub(super) fn printable(text: &str) -> String {
+    let is_plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let shown = text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() });
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_caller_wrote_speaks_to_a_terminal() {
+        assert_eq!(printable("jobs:read é"), "jobs:read é");
+        assert_eq!(printable("\u{1b}[2J\r\n\u{9b}\u{202e}x"), "\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}x");
+    }
+}

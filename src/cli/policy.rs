@@ -23,7 +23,7 @@ use super::{
     exit::Exit,
     streams::{Streams, with_stdio},
 };
-use crate::{domain::permission::Permission, policy::Settings, snapshot::files::PolicyDirs};
+use crate::{cli::output::printable, domain::permission::Permission, policy::Settings, snapshot::files::PolicyDirs};
 
 /// Check, format, test and prove policies; needs no server and no network
 #[derive(Debug, Args)]
@@ -189,5 +189,5 @@ pub fn run_with(args: PolicyArgs, streams: &mut Streams<'_>) -> io::Result<Exit>
 /// A text that may span lines, and hold what moves a terminal's cursor, as one line.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").replace(char::is_control, "\u{fffd}")
+    printable(&words.join(" "))
 }

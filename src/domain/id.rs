@@ -73,7 +73,9 @@ impl<K: Kind> fmt::Display for Id<K> {
             *digit = ALPHABET.get((rest & 31) as usize).copied().unwrap_or(b'0');
             rest >>= 5;
         }
-        write!(f, "{}_{}", K::PREFIX, std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(K::PREFIX)?;
+        f.write_str("_")?;
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

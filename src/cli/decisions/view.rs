@@ -1,9 +1,8 @@
 //! A decision for people: as a row, and as a card.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::printable;
-use crate::cli::output::cell;
+use crate::cli::output::{cell, printable};
 
 /// The columns of the table.
 pub(super) const COLUMNS: [&str; 7] = ["time", "decision", "action", "key", "org", "why", "id"];
@@ -12,8 +11,8 @@ fn text(view: &Value, pointer: &str) -> Value {
     match view.pointer(pointer) {
         None | Some(Value::Null) => Value::Null,
         Some(Value::Object(fields)) if fields.is_empty() => Value::Null,
-        Some(object @ Value::Object(_)) => printable(&object.to_string()),
-        found => printable(&cell(found)),
+        Some(object @ Value::Object(_)) => json!(printable(&object.to_string())),
+        found => json!(printable(&cell(found))),
     }
 }
 

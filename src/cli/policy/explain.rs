@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(mut_arg("action", |action| action.required(false).required_unless_present("decision")))]
 pub(super) struct ExplainArgs {
-    /// A decision of a running server, by its id, instead of a request: with the facts, the moment and the policies of then
+    /// A decision of a running server, by its id, instead of a request: its facts and its moment, by the policies in force now
     #[arg(long, value_name = "ID", conflicts_with_all = DESCRIBED)]
     decision: Option<DecisionId>,
     #[command(flatten)]
@@ -146,7 +146,9 @@ fn write_human(view: &ExplanationView, streams: &mut Streams<'_>) -> io::Result<
     }
     let decision = streams.out.verdict(view.decision == "allow", &view.decision);
     match (&view.code, &view.message) {
-        (Some(code), Some(message)) => writeln!(streams.out, "{decision}: {code}: {message}")?,
+        (Some(code), Some(message)) => {
+            writeln!(streams.out, "{decision}: {}: {}", super::one_line(code), super::one_line(message))?;
+        }
         _ => writeln!(streams.out, "{decision}: by {}", view.policies.join(", "))?,
     }
     write!(streams.out, "{}", why::tell(&view.explanation, &view.nearest, &|good, mark| streams.out.verdict(good, mark)))?;

@@ -34,7 +34,7 @@ const MOST: usize = 500;
 const STEPS: usize = 2 * MOST;
 /// How long a stream may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How often is asked whether the admin may still look.
+/// How often is asked whether the admin may still look, and at once after any change here.
 const CHECK: Duration = Duration::from_secs(5);
 
 /// Streams what this server process decides, as server-sent events.
@@ -61,7 +61,8 @@ pub(in crate::http) async fn stream_decisions(
         return Err(ApiError::Stopping);
     }
     let now = Instant::now();
-    let feed = Feed { app: call.app, admin: call.admin.id, follower, spoken: now, checked: now };
+    let revision = call.app.keeper.current().revision();
+    let feed = Feed { app: call.app, admin: call.admin.id, follower, spoken: now, checked: now, revision };
     let greeting = Bytes::from_static(b": decisions from here on\n\n");
     let chunks = unfold((Some(greeting), feed), async |(greeting, mut feed)| {
         let chunk = match greeting {
@@ -88,6 +89,8 @@ struct Feed {
     follower: Follower,
     spoken: Instant,
     checked: Instant,
+    /// The snapshot's revision when that was asked last: a revocation is a later one.
+    revision: i64,
 }
 
 impl Feed {
@@ -98,8 +101,9 @@ impl Feed {
                 () = sleep(TICK) => {}
                 () = self.app.stopping.told() => return None,
             }
-            if self.checked.elapsed() >= CHECK {
-                self.checked = Instant::now();
+            let revision = self.app.keeper.current().revision();
+            if revision != self.revision || self.checked.elapsed() >= CHECK {
+                (self.checked, self.revision) = (Instant::now(), revision);
                 if !self.may_look().await {
                     return None;
                 }

@@ -102,6 +102,10 @@ async fn a_decision_is_explained_by_the_server_that_made_it() {
     assert_eq!((&json["recorded"]["decision"]["id"], &json["decision"]), (&json!(allowed), &json!("allow")));
     shell.run(&["policy", "explain", "--decision", "dec_00000000000000000000000000"]).refused(1, "NOT_FOUND");
     shell.run(&["policy", "explain", "jobs:read", "--decision", &denied]).expect(2);
+    decide(&shell, &secret, "\u{1b}[31mred\u{202e}").await;
+    let colored = shell.line(&["decisions", "list", "-o", "id", "--code", "UNKNOWN_ACTION"]);
+    let told = shell.run(&["policy", "explain", "--decision", &colored]).expect(3).out;
+    assert!(told.contains("\\u{1b}[31mred\\u{202e}") && !told.contains(['\u{1b}', '\u{202e}']), "{told}");
     shell.run(&["policy", "explain", "--decision", &denied, "--suspended"]).expect(2);
     shell.run(&["policy", "explain"]).expect(2);
     shell.run(&["check"]).expect(2);

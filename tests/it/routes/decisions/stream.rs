@@ -124,12 +124,14 @@ async fn a_stream_ends_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_soon_after_its_admin_is_revoked() {
+async fn a_stream_shows_nothing_that_is_decided_after_its_admin_was_revoked() {
     let app = TestApp::new().await;
     let (admin, token) = app.new_admin(claviger::domain::admin::Role::Auditor).await;
     let (mut events, mut others) = (Events::open(&app.bearer(&token), "").await, Events::open(&app.owner(), "").await);
     app.owner().post(&format!("/v1/admins/{}/revoke", admin.id), Value::Null).await.expect(200);
+    app.bearer("op_live_no").post("/v1/authorize", json!({ "action": "jobs:read" })).await.expect(401);
     assert_eq!(events.block().await, None);
-    // The others hear at times that there is nothing new.
+    assert_eq!(others.next().await.data["code"], "INVALID_API_KEY");
+    // They hear at times that there is nothing new.
     assert_eq!(others.block().await.as_deref(), Some(": nothing new"));
 }
