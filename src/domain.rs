@@ -7,6 +7,7 @@ pub mod clock;
 pub mod decision;
 pub mod hex;
 pub mod id;
+pub mod invisible;
 pub mod key;
 pub mod name;
 pub mod nearest;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{exit::Exit, failure::Failure, office::Done};
+use crate::domain::invisible::is_invisible;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -184,10 +185,7 @@ pub(super) fn fields(value: &Value) -> String {
 
 /// A text that a terminal shows as it is: callers write what they like, and may write to whoever looks.
 pub(super) fn printable(text: &str) -> String {
-    let is_plain = |c: char| {
-        !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let shown = text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() });
+    let shown = text.chars().map(|c| if is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() });
     shown.collect()
 }
 

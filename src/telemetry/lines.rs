@@ -9,7 +9,7 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::domain::redact::redact;
+use crate::domain::{invisible, redact::redact};
 
 /// The log's output; lines of different threads never mix.
 #[derive(Clone)]
@@ -81,12 +81,9 @@ fn escape(json: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// What JSON lets through although it shows nothing, ends a line, or turns the text around.
+/// A line feed ends a line here, and is inside of none.
 fn is_invisible(c: char) -> bool {
-    let format = matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    format || (c.is_control() && c != '\n')
+    c != '\n' && invisible::is_invisible(c)
 }
 
 #[cfg(test)]

@@ -122,8 +122,8 @@ macro_rules! export {
     }};
 }
 
-/// The exporter of spans; headers, timeout, certificates and compression of the `OTEL_EXPORTER_OTLP_*` variables apply. It
-/// belongs to the runtime that it is made in.
+/// The exporter of spans; headers and timeout of the `OTEL_EXPORTER_OTLP_*` variables apply. It belongs to the runtime that it is
+/// made in.
 pub(super) fn span_exporter(target: Target<'_>, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
     let mut exporter = export!(SpanExporter, target)?;
     exporter.set_resource(resource);
