@@ -7,12 +7,13 @@ use claviger::{
     domain::{
         clock::Timestamp,
         decision::Request,
+        facts::Facts,
         id::{KeyId, OrgId},
         key::Environment,
         permission::Permission,
         random::Random,
     },
-    policy::{Engine, Facts, Settings},
+    policy::{Engine, Settings},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 

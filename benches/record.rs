@@ -17,12 +17,13 @@ use claviger::{
     domain::{
         clock::{Clock, Timestamp},
         decision::{Decision, Verdict},
+        facts::Facts,
         id::{DecisionId, KeyId, OrgId, SecretId},
         key::Environment,
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        self, Answer, DecisionRecord, EntryPoint, Judgement, KnownKey, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
         RecentFilter, Recorder, Rules, TraceConfig,
     },
 };
@@ -32,16 +33,15 @@ use criterion::{Criterion, criterion_group, criterion_main};
 #[derive(Clone)]
 struct Allow {
     id: DecisionId,
-    key: KeyFacts,
+    key: KnownKey,
     policy_set: Arc<str>,
 }
 
 impl Allow {
     fn new() -> Self {
         let (now, random) = (Timestamp::from_millis(1_795_521_600_000), Random::seeded(1));
-        let key = KeyFacts {
+        let facts = Facts {
             key: KeyId::new(now, &random),
-            secret: SecretId::new(now, &random),
             environment: Environment::Live,
             permissions: Arc::from([]),
             created_at: now,
@@ -50,6 +50,7 @@ impl Allow {
             org_name: "Acme".into(),
             org_suspended: false,
         };
+        let key = KnownKey { secret: SecretId::new(now, &random), facts: Arc::new(facts) };
         Self { id: DecisionId::new(now, &random), key, policy_set: "sha256:0123".into() }
     }
 

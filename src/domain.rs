@@ -5,6 +5,7 @@ pub mod audit;
 pub mod cause;
 pub mod clock;
 pub mod decision;
+pub mod facts;
 pub mod hex;
 pub mod id;
 pub mod invisible;

@@ -6,6 +6,7 @@
 
 mod cases;
 mod clause;
+mod compiled;
 mod cores;
 mod coverage;
 mod decide;
@@ -42,7 +43,7 @@ pub use coverage::{Coverage, Gap, Percent, PolicyCoverage, Seen, Share};
 pub use decide::Question;
 pub use diagnostic::{Diagnostic, LoadError};
 pub use engine::{Effect, Engine, PermissionInfo, PolicyInfo, Preset, Settings};
-pub use entities::{Facts, Principal};
+pub use entities::Principal;
 pub use explain::{ExplainedPart, ExplainedPolicy, Explanation, NearMiss, WhatIf, Why};
 pub use files::{PolicyFiles, SourceFile, SourceKind};
 pub use format::format;

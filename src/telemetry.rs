@@ -53,7 +53,7 @@ pub use self::{
     metrics::page::{MetricsPage, TextForm},
     parent::TraceParent,
     recent::{Follower, Kept, Recent, RecentFilter, Step},
-    record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, Outcome},
+    record::{Answer, CallerText, DecisionRecord, EntryPoint, Item, Judgement, KnownKey, Outcome},
     recorder::{Counts, Recorder, Timing},
     rules::{RecordConfig, Rules},
 };

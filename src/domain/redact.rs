@@ -44,14 +44,14 @@ pub fn without_cut_secret(text: &str) -> &str {
 /// Byte range of the first run of secret characters from a place on: what follows `_live_`, `_test_` or `_admin_`, or is long.
 /// What stands before the place still counts as a prefix: a secret may follow another one at once.
 fn find_secret(text: &str, from: usize) -> Option<(usize, usize)> {
-    PLANES.iter().filter_map(|plane| find_after(text, from, plane)).chain(find_bare(text, from)).min()
+    find_prefixed(text, from).into_iter().chain(find_bare(text, from)).min()
 }
 
-fn find_after(text: &str, from: usize, plane: &str) -> Option<(usize, usize)> {
-    text.get(from..)?.match_indices(plane).find_map(|(at, _)| {
-        let before = text.get(..from + at)?;
-        let after = text.get(from + at + plane.len()..)?.strip_prefix('_')?;
-        let prefixed = before.strip_suffix('_')?.ends_with(|c: char| c.is_ascii_alphanumeric());
+fn find_prefixed(text: &str, from: usize) -> Option<(usize, usize)> {
+    text.match_indices('_').filter(|(at, _)| at + 1 >= from).find_map(|(at, _)| {
+        let prefixed = text.get(..at)?.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let rest = text.get(at + 1..)?;
+        let after = PLANES.iter().find_map(|plane| rest.strip_prefix(plane)?.strip_prefix('_'))?;
         let run = after.bytes().take_while(u8::is_ascii_alphanumeric).count();
         let start = text.len() - after.len();
         (prefixed && run >= SHORTEST).then_some((start, start + run))
@@ -60,7 +60,7 @@ fn find_after(text: &str, from: usize, plane: &str) -> Option<(usize, usize)> {
 
 fn find_bare(text: &str, from: usize) -> Option<(usize, usize)> {
     let mut start = from;
-    for run in text.get(from..)?.split(|c: char| !c.is_ascii_alphanumeric()) {
+    for run in text.get(from..).filter(|rest| rest.len() >= BARE)?.split(|c: char| !c.is_ascii_alphanumeric()) {
         let holds = |kind: fn(&u8) -> bool| run.bytes().any(|b| kind(&b));
         let is_random = || holds(u8::is_ascii_uppercase) && holds(u8::is_ascii_lowercase) && holds(u8::is_ascii_digit);
         if run.len() >= BARE && is_random() {

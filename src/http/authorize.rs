@@ -16,17 +16,20 @@ use super::{
     fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::AuthorizeRequest,
-    record::{Recording, judgement},
+    record::{Recording, judgement, known_key, refused_key},
     state::{App, AppState},
 };
 use crate::{
-    domain::{decision::Request, id::DecisionId},
+    domain::{decision::Request, facts::Facts, id::DecisionId},
     policy::Asked,
-    snapshot::{Found, Snapshot},
-    telemetry::{Answer, EntryPoint, Outcome},
+    snapshot::Snapshot,
+    telemetry::{Answer, EntryPoint, KnownKey, Outcome},
 };
 
 pub(super) const PATH: &str = "/v1/authorize";
+
+/// Room for an answer with names of ordinary length, in bytes.
+const USUAL: usize = 1024;
 
 /// Decides whether a key may do something.
 #[utoipa::path(post, path = PATH, operation_id = "authorize", tag = "decisions", request_body = AuthorizeRequest,
@@ -53,7 +56,7 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
     let at_least = min_revision(&parts.headers)?;
     let bytes = read_body(body, DECISION_LIMIT).await?;
     let Fresh { snapshot, made: (mut call, mut answer), refused } = fresh(app, at_least, |snapshot| {
-        let mut call = Call { id: DecisionId::new(app.now(), &app.random), found: None, request: None, outcome: None };
+        let mut call = Call { id: DecisionId::new(app.now(), &app.random), key: None, request: None, outcome: None };
         let answer = call.answer(app, snapshot, token, &bytes, &envelope.id);
         (call, answer)
     })
@@ -63,7 +66,7 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
         answer = Err(error);
     }
     let is_explained = app.explains.is_some() && matches!(answer, Err(ApiError::Denied(_)));
-    let asked = if is_explained { call.asked(app, &snapshot) } else { None };
+    let asked = if is_explained { call.asked() } else { None };
     if let Some(recording) = recording {
         call.record(recording, app, &snapshot, envelope, &answer);
     }
@@ -77,7 +80,7 @@ pub(super) async fn answer(app: &App, envelope: &Envelope, request: HttpRequest)
 /// What is known of a call so far, for its record.
 struct Call {
     id: DecisionId,
-    found: Option<Found>,
+    key: Option<KnownKey>,
     request: Option<Request>,
     outcome: Option<Outcome>,
 }
@@ -93,12 +96,12 @@ impl Call {
     ) -> Result<Response, ApiError> {
         let found = authenticate_key(app, snapshot, token).map_err(|(refusal, found)| {
             self.outcome = Some(Outcome::Refused(refusal));
-            self.found = found;
+            self.key = found.as_ref().map(refused_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = app.keeper.caller(&found, snapshot);
         app.keeper.note_use(&caller, &found);
-        self.found = Some(found);
+        self.key = Some(known_key(&found, &caller));
         let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
         let decision = decide(app, snapshot, &caller, request, self.id)?;
         self.outcome = Some(Outcome::Decided(decision.clone()));
@@ -107,8 +110,8 @@ impl Call {
     }
 
     /// What the policies were asked.
-    fn asked(&self, app: &App, snapshot: &Snapshot) -> Option<Asked> {
-        let facts = app.keeper.caller(self.found.as_ref()?, snapshot).facts().clone();
+    fn asked(&self) -> Option<Asked> {
+        let facts = Facts::clone(&self.key.as_ref()?.facts);
         Some(Asked::Key { facts, request: self.request.clone()?, now: self.id.moment() })
     }
 
@@ -126,12 +129,13 @@ impl Call {
         };
         let outcome = self.outcome.unwrap_or(Outcome::Rejected(code));
         let answer = Answer::One(judgement(app, snapshot, self.id, self.request.as_ref(), outcome));
-        recording.end(app, snapshot, envelope, status, self.found.as_ref(), answer);
+        recording.end(app, snapshot, envelope, status, self.key, answer);
     }
 }
 
 fn allow(body: &DecisionBody<'_>) -> Result<Response, ApiError> {
-    let json = serde_json::to_vec(body).map_err(|_| ApiError::Internal)?;
+    let mut json = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut json, body).map_err(|_| ApiError::Internal)?;
     let mut response = Response::new(Body::from(json));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -16,13 +16,13 @@ use super::{
     fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::{BatchDecisions, BatchRequest},
-    record::{Recording, judgement},
+    record::{Recording, judgement, known_key, refused_key},
     state::{App, AppState},
 };
 use crate::{
     domain::{decision::Request, id::DecisionId},
-    snapshot::{Caller, Found, Snapshot},
-    telemetry::{Answer, EntryPoint, Item, Outcome},
+    snapshot::{Caller, Snapshot},
+    telemetry::{Answer, EntryPoint, Item, KnownKey, Outcome},
 };
 
 /// Requests in one batch.
@@ -42,11 +42,10 @@ pub(super) async fn authorize_batch(
     check_json(&parts.headers)?;
     let at_least = min_revision(&parts.headers)?;
     let bytes = read_body(body, DECISION_LIMIT).await?;
-    let Fresh { snapshot, made: (mut answer, items, found, mut refused), refused: too_old } = fresh(&app, at_least, |snapshot| {
-        let mut batch =
-            Batch { app: &app, snapshot, recording: recording.as_ref(), items: Vec::new(), found: None, refused: None };
+    let Fresh { snapshot, made: (mut answer, items, key, mut refused), refused: too_old } = fresh(&app, at_least, |snapshot| {
+        let mut batch = Batch { app: &app, snapshot, recording: recording.as_ref(), items: Vec::new(), key: None, refused: None };
         let answer = batch.answer(token, &bytes);
-        (answer, batch.items, batch.found, batch.refused)
+        (answer, batch.items, batch.key, batch.refused)
     })
     .await;
     if let Some(error) = too_old {
@@ -62,7 +61,7 @@ pub(super) async fn authorize_batch(
                 Answer::One(judgement(&app, &snapshot, DecisionId::new(app.now(), &app.random), None, outcome))
             }
         };
-        recording.end(&app, &snapshot, &envelope, status, found.as_ref(), answer);
+        recording.end(&app, &snapshot, &envelope, status, key, answer);
     }
     let answer = answer.map(|decisions| Json(json!({ "decisions": decisions })));
     Ok((Extension(AnsweredAt(snapshot.revision())), answer))
@@ -73,7 +72,7 @@ struct Batch<'a> {
     snapshot: &'a Snapshot,
     recording: Option<&'a Recording>,
     items: Vec<Item>,
-    found: Option<Found>,
+    key: Option<KnownKey>,
     refused: Option<Outcome>,
 }
 
@@ -81,12 +80,12 @@ impl Batch<'_> {
     fn answer(&mut self, token: Option<&str>, bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
         let found = authenticate_key(self.app, self.snapshot, token).map_err(|(refusal, found)| {
             self.refused = Some(Outcome::Refused(refusal));
-            self.found = found;
+            self.key = found.as_ref().map(refused_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = self.app.keeper.caller(&found, self.snapshot);
         self.app.keeper.note_use(&caller, &found);
-        self.found = Some(found);
+        self.key = Some(known_key(&found, &caller));
         let mut fields = parse_object(bytes)?;
         let requests = fields.list("requests")?.ok_or_else(|| missing("requests"))?;
         fields.finish()?;

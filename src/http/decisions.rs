@@ -17,7 +17,7 @@ use crate::{
     domain::id::{DecisionId, OfDecision},
     policy::{ManagementAction, Target},
     store::{Listing, Page},
-    telemetry::{CallerText, Kept, KeyFacts, Outcome, RecentFilter},
+    telemetry::{CallerText, Kept, KnownKey, Outcome, RecentFilter},
 };
 
 /// A decision, with everything that it was made from; of the context, what may be recorded.
@@ -137,11 +137,11 @@ fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl From<&KeyFacts> for KeyFactsView {
-    fn from(facts: &KeyFacts) -> Self {
+impl From<&KnownKey> for KeyFactsView {
+    fn from(KnownKey { secret, facts }: &KnownKey) -> Self {
         Self {
             id: facts.key.to_string(),
-            secret_id: facts.secret.to_string(),
+            secret_id: secret.to_string(),
             environment: facts.environment.to_string(),
             permissions: facts.permissions.iter().map(ToString::to_string).collect(),
             created_at: facts.created_at.to_string(),
@@ -150,8 +150,8 @@ impl From<&KeyFacts> for KeyFactsView {
     }
 }
 
-impl From<&KeyFacts> for OrgFactsView {
-    fn from(facts: &KeyFacts) -> Self {
+impl From<&KnownKey> for OrgFactsView {
+    fn from(KnownKey { facts, .. }: &KnownKey) -> Self {
         Self { id: facts.org.to_string(), name: facts.org_name.to_string(), suspended: facts.org_suspended }
     }
 }

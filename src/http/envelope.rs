@@ -13,6 +13,9 @@ use crate::domain::{id::RequestId, redact::holds_secret};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("claviger-revision");
 
+/// Headers that an answer has from here and from the connection.
+const HEADERS: usize = 7;
+
 /// The revision that an answer was made from, where it was not the current one of the moment it leaves.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AnsweredAt(pub i64);
@@ -62,6 +65,7 @@ impl Envelope {
         let revision = revision.map_or_else(|| app.keeper.current().revision(), |AnsweredAt(revision)| revision);
         let mut response = answer.unwrap_or_else(|error| error.render(&self.id, self.as_problem));
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         headers.extend(allow.map(|methods| (header::ALLOW, methods)));
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             headers.insert(REQUEST_ID, id);

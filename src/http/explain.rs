@@ -22,12 +22,12 @@ use crate::{
     domain::{
         clock::Timestamp,
         decision::{BadRequest, Request, Verdict},
+        facts::Facts,
         key::{Environment, Refusal},
         name::Name,
     },
     policy::{
-        Effect, Engine, ExplainedPart, ExplainedPolicy, Explanation, Facts, ManagementAction, NearMiss, Target, Truth, WhatIf,
-        Why,
+        Effect, Engine, ExplainedPart, ExplainedPolicy, Explanation, ManagementAction, NearMiss, Target, Truth, WhatIf, Why,
     },
 };
 

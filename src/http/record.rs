@@ -1,14 +1,17 @@
 //! What is told about a call to a decision endpoint, when somebody listens.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use axum::http::HeaderMap;
 
 use super::{envelope::Envelope, state::App};
 use crate::{
     domain::{decision::Request, id::DecisionId},
-    snapshot::{Found, Snapshot},
-    telemetry::{Answer, DecisionRecord, EntryPoint, Judgement, KeyFacts, Outcome, TraceParent},
+    snapshot::{Caller, Found, Snapshot},
+    telemetry::{Answer, CallerText, DecisionRecord, EntryPoint, Judgement, KnownKey, Outcome, TraceParent},
 };
 
 /// A call in progress that will be recorded.
@@ -41,17 +44,17 @@ impl Recording {
         snapshot: &Snapshot,
         envelope: &Envelope,
         status: u16,
-        found: Option<&Found>,
+        key: Option<KnownKey>,
         answer: Answer,
     ) {
         app.recorder.record(DecisionRecord {
             entry_point: self.entry_point,
             start: self.start,
             elapsed: self.since.elapsed(),
-            request_id: (&*envelope.id).into(),
+            request_id: (&envelope.id).into(),
             status,
             parent: self.parent,
-            key: found.map(key_facts),
+            key,
             policy_set: Some(snapshot.policies().engine.digest().clone()),
             revision: snapshot.revision(),
             snapshot_age: app.keeper.age_of(snapshot),
@@ -60,18 +63,14 @@ impl Recording {
     }
 }
 
-fn key_facts(found: &Found) -> KeyFacts {
-    KeyFacts {
-        key: found.key.id,
-        secret: found.secret.id,
-        environment: found.key.environment,
-        permissions: found.key.permissions.clone(),
-        created_at: found.key.created_at,
-        expires_at: found.key.expires_at,
-        org: found.org.id,
-        org_name: found.org.name.clone(),
-        org_suspended: found.org.suspended,
-    }
+/// What is told about a key that was refused.
+pub(super) fn refused_key(found: &Found) -> KnownKey {
+    KnownKey { secret: found.secret.id, facts: found.key.facts(&found.org).into() }
+}
+
+/// What is told about a key that was decided on.
+pub(super) fn known_key(found: &Found, caller: &Caller) -> KnownKey {
+    KnownKey { secret: found.secret.id, facts: Arc::clone(caller.facts()) }
 }
 
 /// What was asked, as far as it could be read, and how it was decided.
@@ -83,13 +82,13 @@ pub(super) fn judgement(
     outcome: Outcome,
 ) -> Judgement {
     let engine = &snapshot.policies().engine;
-    let in_schema = matches!(outcome, Outcome::Decided(_)) || request.is_some_and(|request| engine.has_action(&request.action));
+    let action = request.map(|request| (engine.action(&request.action), &*request.action));
     let resource = request.and_then(|request| request.resource.as_ref());
     Judgement {
         decision_id,
         outcome,
-        action: request.map(|request| request.action.as_str().into()),
-        in_schema,
+        action: action.map(|(known, asked)| known.map_or_else(|| asked.into(), CallerText::from)),
+        in_schema: action.is_some_and(|(known, _)| known.is_some()),
         resource: resource.map(|resource| (resource.kind.as_str().into(), resource.id.as_str().into())),
         had_context: request.is_some_and(|request| !request.context.is_empty()),
         context: request.and_then(|request| app.recorder.keep_context(&request.context)),

@@ -60,13 +60,12 @@ use self::{
 use super::{
     diagnostic::{Diagnostic, LoadError},
     engine::Engine,
-    entities::Facts,
     files::SourceFile,
     guards::NOON,
     load::{GUARD_STACK, on_stack},
     management::{Action, Target},
 };
-use crate::domain::{admin::Role, clock::Timestamp, decision::Request, id::AdminId};
+use crate::domain::{admin::Role, clock::Timestamp, decision::Request, facts::Facts, id::AdminId};
 
 /// A suite whose own names are all resolved; names of the schema are looked up when an engine is there.
 #[derive(Debug, Clone)]

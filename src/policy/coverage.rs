@@ -18,11 +18,12 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::EntityUid;
 
 use super::{
     cases::{Case, CaseResult},
     clause::{Anatomy, Piece, Truth},
+    compiled::is_open,
     cores::{CASE_STACK, on_every_core},
     diagnostic::{Diagnostic, LoadError},
     engine::{Effect, Engine},
@@ -205,12 +206,10 @@ impl<'e> Plan<'e> {
             anatomies.iter().enumerate().map(|(number, anatomy)| (&*anatomy.info.id, number)).collect();
         let slices = engine.keys.values().chain(engine.admins.values());
         let open = slices.map(|slice| {
-            let policies = slice.policies.policies().filter_map(|policy| {
+            let policies = slice.policies.iter().map(|compiled| compiled.policy()).filter_map(|policy| {
                 let number = numbers.get(AsRef::<str>::as_ref(policy.id()))?;
                 // A slice leaves out what matches by construction.
-                let scope = (policy.principal_constraint(), policy.action_constraint(), policy.resource_constraint());
-                let always = matches!(scope, (PrincipalConstraint::Any, ActionConstraint::Any, ResourceConstraint::Any));
-                Some(Open { policy: *number, always })
+                Some(Open { policy: *number, always: is_open(policy) })
             });
             (slice.action.clone(), policies.collect())
         });

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{
-    Context, Decision as Effect, Entities, Entity, EntityUid, PolicyId, PolicySet, Request, RestrictedExpression,
-};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use cedar_policy_core::ast;
 use serde_json::{Map, Value, json};
 
 use super::{
-    engine::{Engine, Label},
+    compiled::{Answer, ask},
+    engine::Engine,
     entities::Principal,
+    schema::{entry, shared},
     slice::{Candidate, Slice},
 };
 use crate::domain::{
@@ -105,14 +106,6 @@ fn find_escape(value: &Value) -> Option<&str> {
     }
 }
 
-/// What Cedar says about a request, before the facts are checked against it.
-pub(super) struct Answer<'e> {
-    pub allowed: bool,
-    /// The determining policies, sorted by id.
-    pub reasons: Vec<&'e Label>,
-    pub errors: Vec<String>,
-}
-
 pub(super) fn decide(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Decision {
     let answer = match answer(engine, principal, question) {
         Ok(answer) => answer,
@@ -154,13 +147,13 @@ fn contradiction(engine: &Engine, principal: &Principal, question: &Question<'_>
 }
 
 /// Asks Cedar, with the entities that are already built where that is enough.
-pub(super) fn answer<'e>(engine: &'e Engine, principal: &Principal, question: &Question<'_>) -> Result<Answer<'e>, String> {
+pub(super) fn answer<'e>(engine: &'e Engine, principal: &Principal, question: &Question<'e>) -> Result<Answer<'e>, String> {
     let entities = principal.entities.as_ref().map_err(Clone::clone)?;
     if matches!(question.object, Object::OwnOrg) && question.slice.hierarchy.is_empty() {
-        return evaluate(engine, principal, question, entities);
+        return Ok(evaluate(engine, principal, question, entities));
     }
     let entities = principal.entities_with(engine, None, other_entities(engine, question)?)?;
-    evaluate(engine, principal, question, &entities)
+    Ok(evaluate(engine, principal, question, &entities))
 }
 
 /// What a request is about besides the key and its org.
@@ -179,38 +172,25 @@ pub(super) fn object_entity(engine: &Engine, question: &Question<'_>) -> Result<
     })
 }
 
-fn evaluate<'e>(
-    engine: &'e Engine,
-    principal: &Principal,
-    question: &Question<'_>,
-    entities: &Entities,
-) -> Result<Answer<'e>, String> {
-    Ok(ask(engine, &request(principal, question)?, &question.slice.policies, entities))
+fn evaluate<'e>(engine: &'e Engine, principal: &Principal, question: &Question<'e>, entities: &Entities) -> Answer<'e> {
+    ask(engine, &request(principal, question), &question.slice.policies, entities)
 }
 
 /// A question as Cedar is asked it.
-pub(super) fn request(principal: &Principal, question: &Question<'_>) -> Result<Request, String> {
+pub(super) fn request(principal: &Principal, question: &Question<'_>) -> Request {
     let resource = match &question.object {
-        Object::OwnOrg => &principal.org_uid,
-        Object::ForeignOrg(uid) | Object::Bare(uid) => uid,
+        Object::OwnOrg => entry(&principal.org_uid),
+        Object::ForeignOrg(uid) | Object::Bare(uid) => entry(&shared(uid.clone())),
     };
-    let (uid, action) = (principal.uid.clone(), question.slice.action.clone());
-    Request::new(uid, action, resource.clone(), question.context.clone(), None).map_err(|error| error.to_string())
-}
-
-pub(super) fn ask<'e>(engine: &'e Engine, request: &Request, policies: &PolicySet, entities: &Entities) -> Answer<'e> {
-    let response = engine.authorizer.is_authorized(request, policies, entities);
-    let label = |id: &PolicyId| engine.labels.get(id);
-    let mut reasons: Vec<&Label> = response.diagnostics().reason().filter_map(label).collect();
-    reasons.sort_by(|a, b| a.id.cmp(&b.id));
-    let errors = response.diagnostics().errors().map(ToString::to_string).collect();
-    Answer { allowed: response.decision() == Effect::Allow, reasons, errors }
+    let context: &ast::Context = question.context.as_ref();
+    let (key, action) = (entry(&principal.uid), entry(&question.slice.shared));
+    ast::Request::new_unchecked(key, action, resource, Some(context.clone())).into()
 }
 
 /// The permission that would have made the difference, when exactly one would. Without it no policy holds and none fails, so
 /// that those that rely on it decide.
 fn missing_permission(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Option<Permission> {
-    let request = request(principal, question).ok()?;
+    let request = request(principal, question);
     let others = other_entities(engine, question).ok()?;
     let would_do = |candidate: &&Candidate| {
         let entities = principal.entities_with(engine, Some(&candidate.permission), others.iter().cloned());

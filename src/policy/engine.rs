@@ -11,7 +11,7 @@ use super::{
     clause::Anatomy,
     decide::{Question, read_context},
     diagnostic::LoadError,
-    entities::{Facts, Principal, Shape},
+    entities::{Principal, Shape},
     management::{self, Target},
     sample::{Types, declare},
     slice::Slice,
@@ -20,6 +20,7 @@ use crate::domain::{
     admin::Role,
     clock::Timestamp,
     decision::{BadRequest, Decision, Request},
+    facts::Facts,
     id::AdminId,
     nearest::nearest,
     permission::{Permission, Permissions},
@@ -89,9 +90,9 @@ pub struct Engine {
     pub(super) types: Types,
     pub(super) labels: HashMap<PolicyId, Label>,
     /// By permission: what can matter when a key wants to use it.
-    pub(super) keys: HashMap<Box<str>, Slice>,
+    pub(super) keys: HashMap<Arc<str>, Slice>,
     /// By management action.
-    pub(super) admins: HashMap<Box<str>, Slice>,
+    pub(super) admins: HashMap<Arc<str>, Slice>,
     pub(super) permissions: Vec<PermissionInfo>,
     pub(super) presets: Vec<Preset>,
     pub(super) policies: Vec<PolicyInfo>,
@@ -159,10 +160,10 @@ impl Engine {
         declared
     }
 
-    /// Whether the schema has an action of this name for keys.
+    /// The name of an action for keys, as the schema has it; `None` when it has none of this name.
     #[must_use]
-    pub fn has_action(&self, name: &str) -> bool {
-        self.keys.contains_key(name)
+    pub fn action(&self, name: &str) -> Option<&Arc<str>> {
+        self.keys.get_key_value(name).map(|(name, _)| name)
     }
 
     /// The permissions that the names stand for, presets expanded.
@@ -185,8 +186,8 @@ impl Engine {
 
     /// Builds what Cedar needs to know about a key, for any number of decisions.
     #[must_use]
-    pub fn principal(&self, facts: Facts) -> Principal {
-        Principal::new(self, facts)
+    pub fn principal(&self, facts: impl Into<Arc<Facts>>) -> Principal {
+        Principal::new(self, facts.into())
     }
 
     /// Reads a request against the schema. `now` becomes `context.now` where the action declares it.

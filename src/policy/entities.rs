@@ -1,37 +1,26 @@
 //! From facts to Cedar entities: the key, its org, and the stand-in for every other org.
 
+mod common;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy_core::{
+    ast::{self, EntityUID, Literal, PartialValue, Value},
+    entities as core,
+    extensions::Extensions,
+};
 
+use self::common::Common;
 use super::{
     diagnostic::LoadError,
     engine::Engine,
-    schema::{ADMIN, KEY, ORG, SYSTEM, Vocabulary, type_name, uid},
+    schema::{ADMIN, KEY, ORG, SYSTEM, Vocabulary, shared, type_name, uid},
 };
-use crate::domain::{
-    clock::Timestamp,
-    id::{KeyId, OrgId},
-    key::Environment,
-    permission::Permission,
-};
-
-/// What the server knows about a key and its org, at one moment.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    pub key: KeyId,
-    pub org: OrgId,
-    pub org_name: Arc<str>,
-    pub org_suspended: bool,
-    pub environment: Environment,
-    /// Shared by the keys that hold the same ones.
-    pub permissions: Arc<[Permission]>,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-}
+use crate::domain::{clock::Timestamp, facts::Facts, permission::Permission};
 
 /// Which of the attributes that the server supplies the schema declares, and the type names, parsed once.
 #[derive(Debug, Clone)]
@@ -40,9 +29,9 @@ pub(super) struct Shape {
     pub org_type: EntityTypeName,
     pub admin_type: EntityTypeName,
     pub system_type: EntityTypeName,
-    action_type: EntityTypeName,
     key_attributes: HashSet<String>,
     org_attributes: HashSet<String>,
+    common: Arc<Common>,
 }
 
 impl Shape {
@@ -52,9 +41,9 @@ impl Shape {
             org_type: type_name(ORG)?,
             admin_type: type_name(ADMIN)?,
             system_type: type_name(SYSTEM)?,
-            action_type: type_name("Action")?,
             key_attributes: vocabulary.types.shape(KEY).into_keys().collect(),
             org_attributes: vocabulary.types.shape(ORG).into_keys().collect(),
+            common: Arc::default(),
         })
     }
 
@@ -63,19 +52,24 @@ impl Shape {
         uid(&self.org_type, id)
     }
 
-    fn key_entity(&self, uid: EntityUid, org: EntityUid, facts: &Facts, permissions: &[&Permission]) -> Result<Entity, String> {
-        let action =
-            |name: &&Permission| RestrictedExpression::new_entity_uid(super::schema::uid(&self.action_type, name.as_str()));
+    /// A key whose permissions are there already as Cedar sees them.
+    fn key_entity(&self, principal: &Principal, permissions: PartialValue) -> Result<ast::Entity, String> {
+        let Principal { facts, uid, org_uid, .. } = principal;
         let datetime = |at: Timestamp| RestrictedExpression::new_datetime(at.to_string());
         let mut attributes = HashMap::from([
-            ("org".to_owned(), RestrictedExpression::new_entity_uid(org)),
-            ("permissions".to_owned(), RestrictedExpression::new_set(permissions.iter().map(action))),
             ("environment".to_owned(), RestrictedExpression::new_string(facts.environment.as_str().to_owned())),
             ("created_at".to_owned(), datetime(facts.created_at)),
         ]);
         attributes.extend(facts.expires_at.map(|at| ("expires_at".to_owned(), datetime(at))));
         attributes.retain(|name, _| self.key_attributes.contains(name));
-        Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string())
+        let plain = Entity::new(EntityUID::clone(uid).into(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
+        let plain: &ast::Entity = plain.as_ref();
+        let org = Value::new(Arc::clone(org_uid), None).into();
+        let mut shared = vec![("org", org), ("permissions", permissions)];
+        shared.retain(|(name, _)| self.key_attributes.contains(*name));
+        let shared = shared.into_iter().map(|(name, value)| (name.into(), value));
+        let all = plain.attrs().map(|(name, value)| (name.clone(), value.clone())).chain(shared);
+        Ok(ast::Entity::new_with_attr_partial_value(EntityUID::clone(uid), all, HashSet::new(), HashSet::new(), []))
     }
 
     pub(super) fn org_entity(&self, uid: EntityUid, name: &str, suspended: bool) -> Result<Entity, String> {
@@ -96,18 +90,18 @@ impl Shape {
 /// A key as Cedar sees it, built once and used for any number of decisions of one engine.
 #[derive(Debug)]
 pub struct Principal {
-    pub(super) facts: Facts,
-    pub(super) uid: EntityUid,
-    pub(super) org_uid: EntityUid,
+    pub(super) facts: Arc<Facts>,
+    pub(super) uid: Arc<EntityUID>,
+    pub(super) org_uid: Arc<EntityUID>,
     /// The key and its org; an error denies every request.
     pub(super) entities: Result<Entities, String>,
 }
 
 impl Principal {
-    pub(super) fn new(engine: &Engine, facts: Facts) -> Self {
+    pub(super) fn new(engine: &Engine, facts: Arc<Facts>) -> Self {
         let shape = &engine.shape;
-        let uid = uid(&shape.key_type, &facts.key.to_string());
-        let org_uid = shape.org_uid(&facts.org.to_string());
+        let uid = shared(uid(&shape.key_type, &facts.key.to_string()));
+        let org_uid = shared(shape.org_uid(&facts.org.to_string()));
         let mut principal = Self { facts, uid, org_uid, entities: Err(String::new()) };
         principal.entities = principal.entities_with(engine, None, []);
         principal
@@ -116,12 +110,12 @@ impl Principal {
     /// The id of the key's own org, as text.
     #[must_use]
     pub fn org_id(&self) -> &str {
-        self.org_uid.id().unescaped()
+        self.org_uid.eid().as_ref()
     }
 
     /// What the principal was built from.
     #[must_use]
-    pub const fn facts(&self) -> &Facts {
+    pub const fn facts(&self) -> &Arc<Facts> {
         &self.facts
     }
 
@@ -132,12 +126,23 @@ impl Principal {
         granted: Option<&Permission>,
         others: impl IntoIterator<Item = Entity>,
     ) -> Result<Entities, String> {
-        let facts = &self.facts;
+        let (facts, shape) = (&self.facts, &engine.shape);
         // A permission that the schema no longer has stays with the key in the store, and out of its entity.
-        let known = facts.permissions.iter().chain(granted).filter(|name| engine.keys.contains_key(name.as_str()));
-        let permissions: Vec<&Permission> = known.collect();
-        let key = engine.shape.key_entity(self.uid.clone(), self.org_uid.clone(), facts, &permissions)?;
-        let org = engine.shape.org_entity(self.org_uid.clone(), &facts.org_name, facts.org_suspended)?;
-        Entities::from_entities([key, org].into_iter().chain(others), None).map_err(|error| error.to_string())
+        let known = |name: &Permission| Some(Literal::EntityUID(Arc::clone(&engine.keys.get(name.as_str())?.shared)));
+        let permissions = || Value::set_of_lits(facts.permissions.iter().chain(granted).filter_map(known), None);
+        let permissions =
+            if granted.is_some() { permissions().into() } else { shape.common.grants(&facts.permissions, permissions) };
+        let key = shape.key_entity(self, permissions)?;
+        let org = (facts.org, Arc::clone(&facts.org_name), facts.org_suspended);
+        let org_uid = || EntityUID::clone(&self.org_uid).into();
+        let org = shape.common.org(org, || shape.org_entity(org_uid(), &facts.org_name, facts.org_suspended))?;
+        let others = others.into_iter().map(|entity| Arc::new(AsRef::<ast::Entity>::as_ref(&entity).clone()));
+        let entities = core::Entities::new().add_entities(
+            [Arc::new(key), org].into_iter().chain(others),
+            None::<&core::NoEntitiesSchema>,
+            core::TCComputation::ComputeNow,
+            Extensions::all_available(),
+        );
+        entities.map(Entities::from).map_err(|error| error.to_string())
     }
 }

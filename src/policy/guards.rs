@@ -10,7 +10,7 @@ use super::{
     decide::{self, NOW, Object, Question},
     diagnostic::{Diagnostic, LoadError},
     engine::Engine,
-    entities::{Facts, Principal},
+    entities::Principal,
     files::{PolicyFiles, SourceFile, SourceKind},
     management::{self, Action, Target},
     sample::Variant,
@@ -20,6 +20,7 @@ use super::{
 use crate::domain::{
     admin::Role,
     clock::Timestamp,
+    facts::Facts,
     id::{KeyId, OrgId},
     key::Environment,
     permission::Permission,

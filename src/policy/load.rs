@@ -81,7 +81,7 @@ fn build(files: &PolicyFiles, settings: &Settings) -> Result<Engine, LoadError> 
         let actions = vocabulary.actions.iter().filter(|action| wanted(action));
         let slice =
             |action: &ActionShape| Ok((action.name.as_str().into(), Slice::cut(action, &principal, &prepared, &vocabulary)?));
-        actions.map(slice).collect::<Result<HashMap<Box<str>, Slice>, Diagnostic>>()
+        actions.map(slice).collect::<Result<HashMap<Arc<str>, Slice>, Diagnostic>>()
     };
     Ok(Engine {
         authorizer: Authorizer::new(),

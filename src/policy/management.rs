@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
 use super::{
-    decide::{Answer, ask, into_decision},
+    compiled::{Answer, ask},
+    decide::into_decision,
     engine::Engine,
     schema::uid,
     slice::Slice,

@@ -44,7 +44,7 @@ impl Engine {
 
 /// Whether a policy of the slice asks for an attribute of that name, of whatever; where that cannot be told, it does.
 fn reads(slice: &Slice, name: &str) -> bool {
-    slice.policies.policies().any(|policy| policy.to_json().map_or(true, |json| mentions(&json, name)))
+    slice.policies.iter().any(|compiled| compiled.policy().to_json().map_or(true, |json| mentions(&json, name)))
 }
 
 /// Cedar writes `a.b` and `a has b` as `{"left": a, "attr": "b"}`.

@@ -1,8 +1,9 @@
 //! What the schema says: which permissions and presets exist, and what an action may be asked about.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use cedar_policy_core::ast::{EntityUID, EntityUIDEntry};
 use serde_json::Value;
 
 use super::{
@@ -176,6 +177,16 @@ pub(super) fn type_name(name: &str) -> Result<EntityTypeName, Diagnostic> {
 /// A uid from a type and any id at all: user text is a value here, never policy text.
 pub(super) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+/// A name as requests hold it, which copy it by counting.
+pub(super) fn shared(uid: EntityUid) -> Arc<EntityUID> {
+    Arc::new(uid.into())
+}
+
+/// A name in its place in a request.
+pub(super) fn entry(uid: &Arc<EntityUID>) -> EntityUIDEntry {
+    EntityUIDEntry::Known { euid: Arc::clone(uid), loc: None }
 }
 
 fn parse(files: &PolicyFiles) -> Result<Vec<(&SourceFile, SchemaFragment)>, LoadError> {

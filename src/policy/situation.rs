@@ -42,7 +42,7 @@ impl<'e> Situations<'e> {
                 let object = decide::object_entity(engine, &question)?;
                 let others = object.into_iter().chain(self.actions(question.slice));
                 let entities = principal.entities_with(engine, None, others)?;
-                Ok(Situation { slice: question.slice, request: decide::request(&principal, &question)?, entities })
+                Ok(Situation { slice: question.slice, request: decide::request(&principal, &question), entities })
             }
             Asked::Cedar(asked) => {
                 let mut slices = engine.keys.values().chain(engine.admins.values());

@@ -6,20 +6,22 @@
 
 mod reliance;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicyId, PolicySet, PolicySetError,
-    PrincipalConstraint, ResourceConstraint, Schema,
+    ActionConstraint, Entity, EntityTypeName, EntityUid, Policy, PolicyFromJsonError, PolicyId, PolicySet, PrincipalConstraint,
+    ResourceConstraint, Schema,
 };
+use cedar_policy_core::ast::EntityUID;
 use serde_json::{Value, json};
 
 use self::reliance::Reliance;
 use super::{
+    compiled::Compiled,
     decide::Object,
     diagnostic::Diagnostic,
     entities::{Principal, Shape},
-    schema::{ActionShape, Attribute, ORG, Vocabulary, uid},
+    schema::{ActionShape, Attribute, ORG, Vocabulary, shared, uid},
 };
 use crate::domain::{
     decision::{BadRequest, Resource},
@@ -31,9 +33,12 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub(super) struct Slice {
     pub action: EntityUid,
+    /// The same as requests hold it.
+    pub shared: Arc<EntityUID>,
     /// The groups that the action is in, directly or not.
     groups: Vec<EntityUid>,
-    pub policies: PolicySet,
+    /// By id.
+    pub policies: Vec<Arc<Compiled>>,
     /// Resource types by their full names.
     pub resources: Vec<(String, EntityTypeName)>,
     pub context: BTreeMap<String, Attribute>,
@@ -49,7 +54,7 @@ pub(super) struct Candidate {
     pub permission: Permission,
     /// The policies whose answer can change with it. Where no other policy holds or fails, they alone decide what a key that
     /// has it would be answered.
-    pub policies: PolicySet,
+    pub policies: Vec<Arc<Compiled>>,
 }
 
 /// A policy, and what slices need of it: read out of it once, not once for each action.
@@ -57,9 +62,9 @@ pub(super) struct Candidate {
 pub(super) struct Prepared {
     policy: Policy,
     /// The same policy without the parts of its scope that [`can_match`] has looked at.
-    sliced: Policy,
+    sliced: Arc<Compiled>,
     /// The same again for any resource, where its scope asks for a type and no more.
-    of_type: Option<(EntityTypeName, Policy)>,
+    of_type: Option<(EntityTypeName, Arc<Compiled>)>,
     asks: Ancestors,
     /// The actions that it names in conditions and scope.
     named: Vec<Permission>,
@@ -76,9 +81,11 @@ enum Ancestors {
     Every,
 }
 
-/// Reads what slices need out of every policy.
+/// Reads what slices need out of every policy, by id: the order of slices.
 pub(super) fn prepare(policies: &PolicySet) -> Result<Vec<Prepared>, Diagnostic> {
-    policies.policies().map(Prepared::new).collect()
+    let mut policies: Vec<&Policy> = policies.policies().collect();
+    policies.sort_by_key(|policy| policy.id());
+    policies.into_iter().map(Prepared::new).collect()
 }
 
 impl Prepared {
@@ -94,10 +101,11 @@ impl Prepared {
         if matches!(policy.principal_constraint(), PrincipalConstraint::Is(_)) {
             met.push("principal");
         }
-        let sliced = without(policy, json.clone(), &met).map_err(|error| failed(&error))?;
+        let compiled = |met: &[&str]| without(policy, json.clone(), met).map(Compiled::new).map_err(|error| failed(&error));
+        let sliced = compiled(&met)?;
         let of_type = if let ResourceConstraint::Is(kind) = policy.resource_constraint() {
             met.push("resource");
-            Some((kind, without(policy, json.clone(), &met).map_err(|error| failed(&error))?))
+            Some((kind, compiled(&met)?))
         } else {
             None
         };
@@ -114,9 +122,9 @@ impl Prepared {
     }
 
     /// The policy for requests whose resource is of one of the types.
-    fn on(&self, resources: &[(String, EntityTypeName)]) -> &Policy {
+    fn on(&self, resources: &[(String, EntityTypeName)]) -> &Arc<Compiled> {
         match &self.of_type {
-            Some((kind, policy)) if resources.iter().all(|(_, valid)| valid == kind) => policy,
+            Some((kind, compiled)) if resources.iter().all(|(_, valid)| valid == kind) => compiled,
             _ => &self.sliced,
         }
     }
@@ -129,7 +137,7 @@ impl Slice {
         policies: &[Prepared],
         vocabulary: &Vocabulary,
     ) -> Result<Self, Diagnostic> {
-        let mut slice = PolicySet::new();
+        let mut slice = Vec::new();
         let mut asked = Ancestors::Nobody;
         let mut named: Vec<Permission> = action.name.parse().into_iter().collect();
         let (uid, groups) = (&action.uid, &action.groups);
@@ -137,7 +145,7 @@ impl Slice {
         for prepared in matching() {
             asked = asked.max(prepared.asks);
             named.extend(prepared.named.iter().cloned());
-            slice.add(prepared.on(&action.resources).clone()).map_err(|error| failed(&error))?;
+            slice.push(Arc::clone(prepared.on(&action.resources)));
         }
         named.retain(|name| vocabulary.permissions.iter().any(|info| info.name == *name));
         named.sort();
@@ -145,12 +153,13 @@ impl Slice {
         let mut candidates = Vec::new();
         for permission in named {
             let relying = matching().filter(|prepared| prepared.relies.is_on(&permission, &action.name));
-            let policies = PolicySet::from_policies(relying.map(|prepared| prepared.on(&action.resources).clone()));
-            candidates.push(Candidate { permission, policies: policies.map_err(|error| failed(&error))? });
+            let policies = relying.map(|prepared| Arc::clone(prepared.on(&action.resources))).collect();
+            candidates.push(Candidate { permission, policies });
         }
         let hierarchy = hierarchy(asked, uid, groups, &vocabulary.schema)?;
         let (resources, context) = (action.resources.clone(), action.context.clone());
-        Ok(Self { action: uid.clone(), groups: groups.clone(), policies: slice, resources, context, hierarchy, candidates })
+        let (action, shared, groups) = (uid.clone(), shared(uid.clone()), groups.clone());
+        Ok(Self { action, shared, groups, policies: slice, resources, context, hierarchy, candidates })
     }
 
     /// Whether a policy can matter for requests of such a principal.
@@ -164,10 +173,10 @@ impl Slice {
         let id = policy.policy.id();
         let is_here = self.can_hold(policy, principal);
         let action = self.action.id().unescaped();
-        put(&mut self.policies, id, is_here.then(|| policy.on(&self.resources)))?;
+        put(&mut self.policies, id, is_here.then(|| policy.on(&self.resources)));
         for Candidate { permission, policies } in &mut self.candidates {
             let relies = is_here && policy.relies.is_on(permission, action);
-            put(policies, id, relies.then(|| policy.on(&self.resources)))?;
+            put(policies, id, relies.then(|| policy.on(&self.resources)));
         }
         if !is_here {
             return Ok(());
@@ -203,16 +212,11 @@ impl Slice {
     }
 }
 
-fn failed(error: &PolicySetError) -> Diagnostic {
-    Diagnostic::general(error.to_string())
-}
-
 /// Puts a policy into the place of the one with its id, or takes that one away.
-fn put(set: &mut PolicySet, id: &PolicyId, policy: Option<&Policy>) -> Result<(), Diagnostic> {
-    if set.policy(id).is_some() {
-        set.remove_static(id.clone()).map_err(|error| failed(&error))?;
-    }
-    policy.map_or(Ok(()), |policy| set.add(policy.clone()).map_err(|error| failed(&error)))
+fn put(policies: &mut Vec<Arc<Compiled>>, id: &PolicyId, policy: Option<&Arc<Compiled>>) {
+    let place = policies.partition_point(|there| there.policy().id() < id);
+    let end = place + usize::from(policies.get(place).is_some_and(|there| there.policy().id() == id));
+    policies.splice(place..end, policy.cloned());
 }
 
 fn is_action(uid: &EntityUid) -> bool {

@@ -18,6 +18,7 @@ use super::*;
 use crate::domain::{
     clock::Timestamp,
     decision::{BadRequest, Decision, Request, Resource, Verdict},
+    facts::Facts,
     id::{KeyId, OrgId},
     key::Environment,
     permission::Permission,

@@ -12,13 +12,13 @@ use super::Found;
 use crate::{
     domain::{
         clock::Timestamp,
+        facts::Facts,
         hex::hex,
         id::{KeyId, OrgId, SecretId},
         key::{Environment, Refusal, Standing},
         permission::Permission,
         secret::SecretHash,
     },
-    policy::Facts,
     store::{Fact, KeyFacts, OrgFacts, SecretFacts},
 };
 

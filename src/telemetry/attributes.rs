@@ -7,7 +7,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use super::{
     mask::Masks,
     names,
-    record::{DecisionRecord, Judgement, Outcome},
+    record::{DecisionRecord, Judgement, KnownKey, Outcome},
 };
 
 /// Room for what a decision has, so that a list need not grow.
@@ -59,7 +59,7 @@ fn push_call(all: &mut Vec<KeyValue>, record: &DecisionRecord) {
 /// Where a decision came from.
 fn push_origin(all: &mut Vec<KeyValue>, record: &DecisionRecord) {
     all.push(KeyValue::new(names::ENTRY_POINT, record.entry_point.as_str()));
-    all.push(KeyValue::new(names::REQUEST_ID, record.request_id.clean().into_owned()));
+    all.push(KeyValue::new(names::REQUEST_ID, record.request_id.shared()));
 }
 
 /// The facts that every decision of the call was made on.
@@ -68,14 +68,14 @@ fn push_facts(all: &mut Vec<KeyValue>, record: &DecisionRecord) {
     all.push(KeyValue::new(names::REVISION, record.revision));
     all.extend(record.snapshot_age.map(|age| KeyValue::new(names::SNAPSHOT_AGE_MS, millis(age))));
     all.extend(record.policy_set.clone().map(|digest| KeyValue::new(names::POLICY_SET, digest)));
-    if let Some(key) = &record.key {
+    if let Some(KnownKey { secret, facts }) = &record.key {
         all.extend([
-            KeyValue::new(names::KEY_ID, key.key.to_string()),
-            KeyValue::new(names::KEY_ENVIRONMENT, key.environment.as_str()),
-            KeyValue::new(names::KEY_PERMISSIONS, texts(key.permissions.iter().map(|name| name.shared().into()))),
-            KeyValue::new(names::SECRET_ID, key.secret.to_string()),
-            KeyValue::new(names::ORG_ID, key.org.to_string()),
-            KeyValue::new(names::ORG_SUSPENDED, key.org_suspended),
+            KeyValue::new(names::KEY_ID, facts.key.to_string()),
+            KeyValue::new(names::KEY_ENVIRONMENT, facts.environment.as_str()),
+            KeyValue::new(names::KEY_PERMISSIONS, texts(facts.permissions.iter().map(|name| name.shared().into()))),
+            KeyValue::new(names::SECRET_ID, secret.to_string()),
+            KeyValue::new(names::ORG_ID, facts.org.to_string()),
+            KeyValue::new(names::ORG_SUSPENDED, facts.org_suspended),
         ]);
     }
 }
@@ -97,16 +97,16 @@ fn push_judgement(all: &mut Vec<KeyValue>, record: &DecisionRecord, judgement: &
         Outcome::Refused(refusal) => all.push(KeyValue::new(names::KEY_REFUSAL, refusal.as_str())),
         Outcome::Rejected(_) => {}
     }
-    all.extend(judgement.action.as_ref().map(|action| KeyValue::new(names::ACTION, action.clean().into_owned())));
+    all.extend(judgement.action.as_ref().map(|action| KeyValue::new(names::ACTION, action.shared())));
     match (&judgement.resource, &judgement.action, &record.key) {
         (Some((kind, id)), ..) => {
-            all.push(KeyValue::new(names::RESOURCE_TYPE, kind.clean().into_owned()));
-            all.push(KeyValue::new(names::RESOURCE_ID, id.clean().into_owned()));
+            all.push(KeyValue::new(names::RESOURCE_TYPE, kind.shared()));
+            all.push(KeyValue::new(names::RESOURCE_ID, id.shared()));
         }
         // Where the organization is not to be told, its second name is not told either.
         (None, Some(_), Some(key)) if !masks.hides(names::ORG_ID) => {
             all.push(KeyValue::new(names::RESOURCE_TYPE, "Org"));
-            all.push(KeyValue::new(names::RESOURCE_ID, key.org.to_string()));
+            all.push(KeyValue::new(names::RESOURCE_ID, key.facts.org.to_string()));
         }
         (None, ..) => {}
     }

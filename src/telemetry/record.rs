@@ -7,13 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use opentelemetry::StringValue;
+
 use super::{config::LoggedDecisions, context::RecordedContext, parent::TraceParent};
 use crate::domain::{
-    clock::Timestamp,
     decision::{Decision, Verdict},
-    id::{DecisionId, KeyId, OrgId, SecretId},
-    key::{Environment, Refusal},
-    permission::Permission,
+    facts::Facts,
+    id::{DecisionId, SecretId},
+    key::Refusal,
     redact::{redact, without_cut_secret},
 };
 
@@ -30,7 +31,7 @@ pub struct DecisionRecord {
     pub status: u16,
     pub parent: Option<TraceParent>,
     /// The key that was found, also when it was refused.
-    pub key: Option<KeyFacts>,
+    pub key: Option<KnownKey>,
     /// Digest of the policies in force; `None` while none are loaded.
     pub policy_set: Option<Arc<str>>,
     pub revision: i64,
@@ -185,18 +186,11 @@ impl Outcome {
     }
 }
 
-/// The facts about the key that were decided on.
+/// The key whose secret was presented, as it was decided on.
 #[derive(Debug, Clone)]
-pub struct KeyFacts {
-    pub key: KeyId,
+pub struct KnownKey {
     pub secret: SecretId,
-    pub environment: Environment,
-    pub permissions: Arc<[Permission]>,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub org: OrgId,
-    pub org_name: Arc<str>,
-    pub org_suspended: bool,
+    pub facts: Arc<Facts>,
 }
 
 /// So many characters of a caller's text are kept.
@@ -205,7 +199,7 @@ const LONGEST: usize = 256;
 /// A text that a caller wrote: cut to 256 characters when taken, redacted whenever it is read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallerText {
-    text: Box<str>,
+    text: Arc<str>,
     is_cut: bool,
 }
 
@@ -218,6 +212,14 @@ impl CallerText {
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
         self.text.len()
+    }
+
+    /// The text without anything shaped like a secret, as an attribute of a span.
+    pub(super) fn shared(&self) -> StringValue {
+        match self.clean() {
+            Cow::Borrowed(_) => Arc::clone(&self.text).into(),
+            Cow::Owned(clean) => clean.into(),
+        }
     }
 
     /// The text without anything shaped like a secret.
@@ -240,6 +242,13 @@ impl CallerText {
         let end = if text.len() <= longest { None } else { text.char_indices().nth(longest) };
         let cut = end.and_then(|(end, _)| text.get(..end)).map(without_cut_secret);
         Self { text: cut.unwrap_or(text).into(), is_cut: cut.is_some() }
+    }
+}
+
+impl From<&Arc<str>> for CallerText {
+    /// Shares a text that need not be cut.
+    fn from(text: &Arc<str>) -> Self {
+        if text.len() > LONGEST { Self::cut(text, LONGEST) } else { Self { text: Arc::clone(text), is_cut: false } }
     }
 }
 

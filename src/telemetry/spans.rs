@@ -64,7 +64,7 @@ impl Recorded {
     /// The memory that it holds while it waits, about.
     pub(super) fn bytes(&self) -> usize {
         let record = &self.record;
-        let permissions = record.key.as_ref().map_or(0, |key| key.permissions.len() * size_of::<Permission>());
+        let permissions = record.key.as_ref().map_or(0, |key| key.facts.permissions.len() * size_of::<Permission>());
         let judgements = match &record.answer {
             Answer::One(judgement) => judgement.bytes(),
             Answer::Batch(items) => items.iter().map(|item| size_of_val(item) + item.judgement.bytes()).sum(),

@@ -20,12 +20,13 @@ use claviger::{
     domain::{
         clock::{Clock, Timestamp},
         decision::{Decision, Verdict},
+        facts::Facts,
         id::{DecisionId, KeyId, OrgId, SecretId},
         key::Environment,
         random::Random,
     },
     telemetry::{
-        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KeyFacts, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
+        self, Answer, DecisionRecord, EntryPoint, Item, Judgement, KnownKey, LogConfig, LoggedDecisions, MetricsConfig, Outcome,
         Rules, Telemetry, TelemetryError, TraceConfig,
     },
 };
@@ -76,16 +77,18 @@ fn record(answer: Answer) -> DecisionRecord {
         request_id: "req-of-the-caller".into(),
         status: 200,
         parent: None,
-        key: Some(KeyFacts {
-            key: KeyId::new(now, &random),
+        key: Some(KnownKey {
             secret: SecretId::new(now, &random),
-            environment: Environment::Live,
-            permissions: ["classify:create", "scan:read"].map(|name| name.parse().unwrap()).into(),
-            created_at: now,
-            expires_at: None,
-            org: OrgId::new(now, &random),
-            org_name: "Acme".into(),
-            org_suspended: false,
+            facts: Arc::new(Facts {
+                key: KeyId::new(now, &random),
+                environment: Environment::Live,
+                permissions: ["classify:create", "scan:read"].map(|name| name.parse().unwrap()).into(),
+                created_at: now,
+                expires_at: None,
+                org: OrgId::new(now, &random),
+                org_name: "Acme".into(),
+                org_suspended: false,
+            }),
         }),
         policy_set: Some("sha256:0123".into()),
         revision: 42,

@@ -8,6 +8,7 @@ use super::ExplanationView;
 use crate::{
     domain::{
         decision::{Request, Resource},
+        facts::Facts,
         redact::redact,
     },
     http::{
@@ -16,8 +17,8 @@ use crate::{
         error::{ApiError, unfit_code},
         management::Call,
     },
-    policy::{Engine, Facts, ManagementAction, Target},
-    telemetry::{CallerText, Judgement, Kept, KeyFacts, Outcome},
+    policy::{Engine, ManagementAction, Target},
+    telemetry::{CallerText, Judgement, Kept, Outcome},
 };
 
 /// The decision that is explained.
@@ -90,7 +91,7 @@ fn question(kept: &Kept) -> Result<(Facts, Request, Vec<String>), String> {
     let resource = judgement.resource.as_ref().map(|(kind, id)| Resource { kind: text(kind), id: text(id) });
     let context = judgement.context.as_ref().map(|context| context.asked()).unwrap_or_default();
     let losses = losses(judgement, context.is_empty());
-    Ok((facts(key), Request { action: text(action), resource, context }, losses))
+    Ok((Facts::clone(&key.facts), Request { action: text(action), resource, context }, losses))
 }
 
 /// Whether a code says that a request does not fit the schema: another schema may be of another opinion.
@@ -113,19 +114,6 @@ fn losses(judgement: &Judgement, without_context: bool) -> Vec<String> {
         losses.push("the action or the resource was not kept whole".to_owned());
     }
     losses
-}
-
-fn facts(key: &KeyFacts) -> Facts {
-    Facts {
-        key: key.key,
-        org: key.org,
-        org_name: key.org_name.clone(),
-        org_suspended: key.org_suspended,
-        environment: key.environment,
-        permissions: key.permissions.clone(),
-        created_at: key.created_at,
-        expires_at: key.expires_at,
-    }
 }
 
 fn ask(engine: &Engine, facts: Facts, request: &Request, kept: &Kept) -> ExplanationView {

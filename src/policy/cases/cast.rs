@@ -16,12 +16,13 @@ use crate::{
     domain::{
         admin::Role,
         clock::Timestamp,
+        facts::Facts,
         id::{Id, KeyId, OrgId},
         key::Environment,
         permission::Permission,
         random::Random,
     },
-    policy::{engine::Engine, entities::Facts, guards::NOON},
+    policy::{engine::Engine, guards::NOON},
 };
 
 /// A day in milliseconds: how long before `now` a key was created, when nobody says.

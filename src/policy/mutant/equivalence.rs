@@ -1,14 +1,13 @@
 //! What the schema says about a mutant, by Cedar's validator: refused, or unable to make a difference.
 
-use cedar_policy::{
-    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, RequestEnv, ValidationMode, ValidationWarning, Validator,
-};
+use cedar_policy::{EntityTypeName, Policy, PolicyId, PolicySet, RequestEnv, ValidationMode, ValidationWarning, Validator};
 
 use super::edit::{Edit, Part};
 use crate::policy::{
     clause::{Anatomy, Piece},
     engine::Engine,
     management,
+    slice::Slice,
 };
 
 /// The validator, and which requests count.
@@ -118,17 +117,15 @@ fn conditions(clauses: &[Piece], number: usize) -> String {
 /// Whether the server ever asks about such a request.
 fn is_served(engine: &Engine, environment: &RequestEnv) -> bool {
     let (principal, action, resource) = (environment.principal(), environment.action(), environment.resource());
-    let known = |mut all: std::collections::hash_map::Values<'_, Box<str>, crate::policy::slice::Slice>, uid: &EntityUid| {
-        all.any(|slice| slice.action == *uid)
-    };
+    let is_this = |slice: &Slice| slice.action == *action;
     if *principal == engine.shape.key_type {
-        return known(engine.keys.values(), action);
+        return engine.keys.values().any(is_this);
     }
     let operation = management::Action::ALL.into_iter().find(|operation| operation.as_str() == action.id().unescaped());
     let about = |operation: management::Action| -> &EntityTypeName {
         if operation.is_about_org() { &engine.shape.org_type } else { &engine.shape.system_type }
     };
     *principal == engine.shape.admin_type
-        && known(engine.admins.values(), action)
+        && engine.admins.values().any(is_this)
         && operation.is_some_and(|operation| about(operation) == resource)
 }

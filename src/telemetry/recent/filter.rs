@@ -33,8 +33,8 @@ impl RecentFilter {
             Outcome::Refused(_) | Outcome::Rejected(_) => false,
         };
         let asks = |name: &String| judgement.action.as_ref().is_some_and(|action| action.clean() == **name);
-        self.org.is_none_or(|org| key.is_some_and(|key| key.org == org))
-            && self.key.is_none_or(|id| key.is_some_and(|key| key.key == id))
+        self.org.is_none_or(|org| key.is_some_and(|key| key.facts.org == org))
+            && self.key.is_none_or(|id| key.is_some_and(|key| key.facts.key == id))
             && self.allows.is_none_or(|allows| (outcome.effect() == "allow") == allows)
             && self.code.as_ref().is_none_or(|code| outcome.code() == Some(code))
             && self.policy.as_ref().is_none_or(is_of)

@@ -68,10 +68,10 @@ fn values() -> Vec<(&'static str, String)> {
     let key = record.key.unwrap();
     vec![
         ("claviger.action", "classify:create".to_owned()),
-        ("claviger.key.id", key.key.to_string()),
+        ("claviger.key.id", key.facts.key.to_string()),
         ("claviger.key.permissions", "scan:read".to_owned()),
         ("claviger.secret.id", key.secret.to_string()),
-        ("claviger.org.id", key.org.to_string()),
+        ("claviger.org.id", key.facts.org.to_string()),
         ("claviger.resource.id", "org_elsewhere".to_owned()),
         ("claviger.request.id", "req-of-the-caller".to_owned()),
         ("claviger.policy.ids", "suspended-org-denied".to_owned()),
@@ -198,7 +198,7 @@ async fn spans_and_lines_have_the_listed_names_and_no_others() {
 async fn a_decision_on_the_keys_own_organization_names_it_unless_that_is_hidden() {
     for (mask, is_shown) in [(vec![], true), (vec![("claviger.org.id", "hash")], false)] {
         let mut record = one(allowed());
-        let org = record.key.as_ref().unwrap().org.to_string();
+        let org = record.key.as_ref().unwrap().facts.org.to_string();
         let Answer::One(judgement) = &mut record.answer else { unreachable!() };
         judgement.resource = None;
         let left = leave(rules(&mask, &[]), |_| vec![record]).await;

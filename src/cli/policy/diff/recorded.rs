@@ -19,9 +19,10 @@ use crate::{
     domain::{
         clock::Timestamp,
         decision::{Request, Resource},
+        facts::Facts,
         permission::Permission,
     },
-    policy::{Asked, Engine, Facts, matrix::Answer},
+    policy::{Asked, Engine, matrix::Answer},
     telemetry::names,
 };
 
