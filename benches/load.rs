@@ -39,6 +39,8 @@ use claviger::{
 
 const KEYS: usize = 10_000;
 const CONNECTIONS: &str = "64";
+/// Of the servers, those from here on export.
+const EXPORTING: usize = 3;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
@@ -57,7 +59,8 @@ fn main() {
         Server::myself("floor", "0").named("axum-json, decides nothing (the floor)"),
         Server::claviger(dir.path(), 8, None),
         Server::claviger(dir.path(), 1_000, None),
-        Server::claviger(dir.path(), 8, Some(&collector.url)),
+        Server::claviger(dir.path(), 8, Some(&("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone()))),
+        Server::claviger(dir.path(), 8, Some(&("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{}/v1/traces", collector.url)))),
     ];
     for server in &mut servers {
         server.requests += measure(server, &keys, 1).requests;
@@ -71,33 +74,45 @@ fn main() {
         }
     }
     report(&servers, rounds, seconds);
-    let exporting = servers.pop().expect("made above");
-    stall(exporting, &collector, &keys);
+    stall(servers.split_off(EXPORTING), &collector, &keys, rounds);
 }
 
-/// What becomes of the spans when the collector stands still for three seconds at full load.
-fn stall(mut exporting: Server, collector: &Server, keys: &Path) {
-    let before = exporting.requests;
-    let undisturbed = measure(&exporting, keys, 5);
+/// What becomes of the spans when the collector stands still for three seconds at full load: of the last server, between rounds
+/// in which nothing is amiss. The count is of all that export.
+fn stall(mut exporting: Vec<Server>, collector: &Server, keys: &Path, rounds: usize) {
     let pid = collector.process.id().to_string();
-    let signal = |name: &str| Command::new("kill").args([name, &pid]).status().expect("kill runs");
-    let stalled = std::thread::scope(|scope| {
-        let load = scope.spawn(|| measure(&exporting, keys, 8));
-        std::thread::sleep(Duration::from_secs(1));
-        signal("-STOP");
-        std::thread::sleep(Duration::from_secs(3));
-        signal("-CONT");
-        load.join().expect("the load ends")
-    });
-    let requests = before + undisturbed.requests + stalled.requests;
-    // It flushes what waits.
-    Command::new("kill").args(["-TERM", &exporting.process.id().to_string()]).status().expect("kill runs");
-    exporting.process.wait().expect("the server ends");
+    let signal = |name: &str, pid: &str| {
+        Command::new("kill").args([name, pid]).status().expect("kill runs");
+    };
+    let (mut undisturbed, mut stalled) = (Vec::new(), Vec::new());
+    let server = exporting.last().expect("one exports");
+    for round in 1..=rounds {
+        eprintln!("stall {round} of {rounds}");
+        undisturbed.push(measure(server, keys, 6));
+        stalled.push(std::thread::scope(|scope| {
+            let load = scope.spawn(|| measure(server, keys, 6));
+            std::thread::sleep(Duration::from_secs(1));
+            signal("-STOP", &pid);
+            std::thread::sleep(Duration::from_secs(3));
+            signal("-CONT", &pid);
+            load.join().expect("the load ends")
+        }));
+    }
+    let requests = exporting.iter().map(|server| server.requests).sum::<u64>()
+        + undisturbed.iter().chain(&stalled).map(|sample| sample.requests).sum::<u64>();
+    // They flush what waits.
+    for server in &mut exporting {
+        signal("-TERM", &server.process.id().to_string());
+        server.process.wait().expect("the server ends");
+    }
     let count = count_of(&collector.url);
+    let p99 = |samples: &[Sample]| median(samples, |sample| sample.p99_us);
     println!(
-        "\nspans: {count} of at least {requests} decisions arrived, all rounds and a stall of 3 s at full load included\n\
-         p99 in the stall {:.0} µs, before it {:.0} µs",
-        stalled.p99_us, undisturbed.p99_us
+        "\nspans: {count} of at least {requests} decisions arrived, all rounds and {rounds} stalls of 3 s at full load included\n\
+         p99 of {rounds} rounds with a stall {:.0} µs, of those between them {:.0} µs (medians): {:.2} of it",
+        p99(&stalled),
+        p99(&undisturbed),
+        p99(&stalled) / p99(&undisturbed)
     );
 }
 
@@ -172,8 +187,9 @@ impl Server {
         self
     }
 
-    fn claviger(dir: &Path, count: usize, collector: Option<&str>) -> Self {
-        let place = dir.join(format!("set-{count}-{}", collector.is_some()));
+    /// `collector`: the variable that names it, for spans or for all, and its URL.
+    fn claviger(dir: &Path, count: usize, collector: Option<&(&str, String)>) -> Self {
+        let place = dir.join(format!("set-{count}-{}", collector.map_or("alone", |(variable, _)| *variable)));
         let (policies, schema) = (place.join("policies"), place.join("schema"));
         for folder in [&policies, &schema] {
             fs::create_dir_all(folder).expect("a folder for the policies");
@@ -189,11 +205,11 @@ impl Server {
         command.args(["-c", "0", env!("CARGO_BIN_EXE_claviger"), "serve", "--listen", "127.0.0.1:0", "--database"]);
         command.arg(format!("sqlite:{}", database.display())).arg("--policies").arg(policies).arg("--schema").arg(schema);
         command.env("CLAVIGER_LOG__DECISIONS", "false").env("CLAVIGER_LOG__LEVEL", "warn");
-        let spans = if let Some(url) = collector {
-            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
-            ", every span exported"
-        } else {
-            ""
+        command.envs(collector.map(|(variable, url)| (*variable, url)));
+        let spans = match collector {
+            None => "",
+            Some((variable, _)) if variable.contains("TRACES") => ", every span exported",
+            Some(_) => ", every span and the metrics exported",
         };
         Self::start(&format!("claviger, every decision fresh, {count} policies{spans}"), &mut command)
     }
@@ -208,10 +224,14 @@ impl Server {
     }
 
     fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.samples.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+        median(&self.samples, of)
     }
+}
+
+fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 impl Drop for Server {

@@ -10,6 +10,7 @@ mod complaint;
 mod config;
 mod context;
 mod export;
+mod exporter;
 mod lines;
 mod log;
 mod mask;
@@ -25,6 +26,7 @@ mod rules;
 mod sampling;
 mod spans;
 mod subscriber;
+mod wire;
 
 use std::{
     io::{self, Write},
@@ -193,7 +195,7 @@ pub fn open(
         let runtime = own_runtime()?;
         let exporter = {
             let _inside = runtime.enter();
-            otlp::span_exporter(target, &resource)?
+            otlp::span_exporter(target, &resource, variable)?
         };
         let (sender, receiver) = bounded(Load { count: trace.queue, bytes: trace.queue_bytes }, export::PACE);
         let (tally, rules) = (Arc::clone(&tally), Arc::clone(&rules));
@@ -250,7 +252,7 @@ fn open_metrics(
         let runtime = own_runtime()?;
         let exporter = {
             let _inside = runtime.enter();
-            otlp::metric_exporter(target)?
+            otlp::metric_exporter(target, variable)?
         };
         let reader = Reader::new(exporter.temporality());
         readers.push(reader.clone());

@@ -54,7 +54,7 @@ pub(super) fn decide(
         let (action, detail) = (is_told.then_some(&*request.action), is_told.then_some(&**detail));
         tracing::error!(decision = %id, key, action, detail, "a decision failed, which denies");
     }
-    Ok(Arc::new(decision))
+    Ok(decision)
 }
 
 /// The fields that an allow and a denial share.
@@ -107,7 +107,7 @@ impl<'a> DecisionBody<'a> {
             decision_id: id,
             action: &request.action,
             key: &caller.key_json,
-            org: &caller.org_json,
+            org: caller.org_json(),
             resource,
             policies: &decision.policies,
             policy_set: snapshot.policies().engine.digest(),

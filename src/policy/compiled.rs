@@ -38,7 +38,7 @@ impl Compiled {
             Some(condition) if is_open(&policy) => condition.clone(),
             _ => tree.condition(),
         };
-        Arc::new(Self { condition, policy })
+        Arc::new(Self { policy, condition })
     }
 
     /// The policy, as far as it must be asked.

@@ -106,23 +106,27 @@ fn find_escape(value: &Value) -> Option<&str> {
     }
 }
 
-pub(super) fn decide(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Decision {
+pub(super) fn decide(engine: &Engine, principal: &Principal, question: &Question<'_>) -> Arc<Decision> {
     let answer = match answer(engine, principal, question) {
         Ok(answer) => answer,
-        Err(detail) => return Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() },
+        Err(detail) => return failed(detail, Vec::new()),
     };
     let missing = || missing_permission(engine, principal, question);
-    let mut decision = into_decision(&answer, missing);
-    if decision.is_allow()
-        && let Some(detail) = contradiction(engine, principal, question)
-    {
-        decision.verdict = Verdict::PolicyError { detail };
-    }
-    decision
+    let decision = into_decision(&answer, missing);
+    let contradiction = if decision.is_allow() { contradiction(engine, principal, question) } else { None };
+    contradiction.map_or_else(|| Arc::clone(&decision), |detail| failed(detail, decision.policies.clone()))
+}
+
+/// A denial because something went wrong.
+pub(super) fn failed(detail: String, policies: Vec<Arc<str>>) -> Arc<Decision> {
+    Arc::new(Decision { verdict: Verdict::PolicyError { detail }, policies })
 }
 
 /// Turns Cedar's answer into ours: an error anywhere is a denial, because Cedar skips the policy that failed.
-pub(super) fn into_decision(answer: &Answer<'_>, missing: impl FnOnce() -> Option<Permission>) -> Decision {
+pub(super) fn into_decision(answer: &Answer<'_>, missing: impl FnOnce() -> Option<Permission>) -> Arc<Decision> {
+    if let ([label], true) = (&*answer.reasons, answer.errors.is_empty()) {
+        return Arc::clone(&label.alone);
+    }
     let policies: Vec<Arc<str>> = answer.reasons.iter().map(|label| label.id.clone()).collect();
     let verdict = if answer.errors.is_empty() {
         match answer.reasons.first() {
@@ -133,7 +137,7 @@ pub(super) fn into_decision(answer: &Answer<'_>, missing: impl FnOnce() -> Optio
     } else {
         Verdict::PolicyError { detail: answer.errors.join("; ") }
     };
-    Decision { verdict, policies }
+    Arc::new(Decision { verdict, policies })
 }
 
 /// The tripwires: an allow that no policy edit may ever bring about.

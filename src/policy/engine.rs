@@ -77,6 +77,8 @@ pub(super) struct Label {
     pub id: Arc<str>,
     pub code: Arc<str>,
     pub message: Arc<str>,
+    /// What is decided where it alone determines it: most decisions, so that they need not be made anew.
+    pub alone: Arc<Decision>,
 }
 
 /// A validated, guarded policy set. Immutable; a reload makes a new one.
@@ -203,13 +205,13 @@ impl Engine {
 
     /// Answers a question. Pure, synchronous, infallible: whatever goes wrong is a denial.
     #[must_use]
-    pub fn decide(&self, principal: &Principal, question: &Question<'_>) -> Decision {
+    pub fn decide(&self, principal: &Principal, question: &Question<'_>) -> Arc<Decision> {
         super::decide::decide(self, principal, question)
     }
 
     /// Whether an admin may call a management operation.
     #[must_use]
-    pub fn decide_management(&self, admin: AdminId, role: Role, action: management::Action, target: &Target) -> Decision {
+    pub fn decide_management(&self, admin: AdminId, role: Role, action: management::Action, target: &Target) -> Arc<Decision> {
         management::decide(self, admin, role, action, target)
     }
 

@@ -101,7 +101,7 @@ impl Principal {
     pub(super) fn new(engine: &Engine, facts: Arc<Facts>) -> Self {
         let shape = &engine.shape;
         let uid = shared(uid(&shape.key_type, &facts.key.to_string()));
-        let org_uid = shared(shape.org_uid(&facts.org.to_string()));
+        let org_uid = shape.common.org_uid(facts.org, || shared(shape.org_uid(&facts.org.to_string())));
         let mut principal = Self { facts, uid, org_uid, entities: Err(String::new()) };
         principal.entities = principal.entities_with(engine, None, []);
         principal

@@ -8,6 +8,7 @@ use cedar_policy::{AuthorizationError, PolicyId, PolicySet};
 use super::{
     cases::Asked,
     clause::{Anatomy, Piece, PieceKind, Truth},
+    decide::failed,
     engine::{Effect, Engine, PolicyInfo},
     load::{STACK, on_stack},
     schema::ORG,
@@ -17,7 +18,7 @@ use super::{
 use crate::domain::{
     admin::Role,
     clock::Timestamp,
-    decision::{BadRequest, Decision, Request, Verdict},
+    decision::{BadRequest, Decision, Request},
     facts::Facts,
     id::{KeyId, OrgId},
     key::Environment,
@@ -27,7 +28,7 @@ use crate::domain::{
 /// A decision and what made it.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     pub why: Why,
 }
 
@@ -123,10 +124,7 @@ impl Engine {
         let explanation = match self.why(&Asked::Key { facts, request: request.clone(), now }) {
             Ok(why) => Explanation { decision, why },
             // What cannot be looked at is not said to be allowed.
-            Err(detail) => {
-                let decision = Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
-                Explanation { decision, why: Why::default() }
-            }
+            Err(detail) => Explanation { decision: failed(detail, Vec::new()), why: Why::default() },
         };
         Ok(explanation)
     }

@@ -21,7 +21,10 @@ use super::{
     slice::{self, Slice},
     supply,
 };
-use crate::domain::permission::Permission;
+use crate::domain::{
+    decision::{Decision, Verdict},
+    permission::Permission,
+};
 
 /// Cedar's parser and validator recurse; within [`super::limits`] they need less than this much stack.
 pub(super) const STACK: usize = 512 * 1024 * 1024;
@@ -200,12 +203,16 @@ impl<'a> Parsed<'a> {
         }
         self.set.add(policy.new_id(policy_id.clone())).map_err(|error| at(error.to_string()).policy(id))?;
         let id: Arc<str> = id.into();
-        let code = policy.annotation("code").filter(|code| !code.is_empty()).unwrap_or("FORBIDDEN").into();
-        let message =
-            policy.annotation("message").filter(|text| !text.is_empty()).unwrap_or("a policy forbids this request").into();
-        self.labels.insert(policy_id.clone(), Label { id: id.clone(), code, message });
+        let code: Arc<str> = policy.annotation("code").filter(|code| !code.is_empty()).unwrap_or("FORBIDDEN").into();
+        let message = policy.annotation("message").filter(|text| !text.is_empty()).unwrap_or("a policy forbids this request");
+        let message: Arc<str> = message.into();
+        let (effect, verdict) = match policy.effect() {
+            CedarEffect::Permit => (Effect::Permit, Verdict::Allow),
+            CedarEffect::Forbid => (Effect::Forbid, Verdict::Forbidden { code: code.clone(), message: message.clone() }),
+        };
+        let alone = Arc::new(Decision { verdict, policies: vec![id.clone()] });
+        self.labels.insert(policy_id.clone(), Label { id: id.clone(), code, message, alone });
         self.sources.insert(policy_id, file);
-        let effect = if policy.effect() == CedarEffect::Permit { Effect::Permit } else { Effect::Forbid };
         let annotations: BTreeMap<String, String> =
             policy.annotations().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.infos.push(PolicyInfo { id, effect, file: file.path.clone(), line, column, annotations });

@@ -1,19 +1,22 @@
 //! The management API's own world: admins, what they may do, and to what.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
 use super::{
     compiled::{Answer, ask},
-    decide::into_decision,
+    decide::{failed, into_decision},
     engine::Engine,
     schema::uid,
     slice::Slice,
 };
 use crate::domain::{
     admin::Role,
-    decision::{Decision, Verdict},
+    decision::Decision,
     id::{AdminId, OrgId},
 };
 
@@ -199,8 +202,8 @@ impl Target {
     }
 }
 
-pub(super) fn decide(engine: &Engine, admin: AdminId, role: Role, action: Action, target: &Target) -> Decision {
-    let failed = |detail| Decision { verdict: Verdict::PolicyError { detail }, policies: Vec::new() };
+pub(super) fn decide(engine: &Engine, admin: AdminId, role: Role, action: Action, target: &Target) -> Arc<Decision> {
+    let failed = |detail| failed(detail, Vec::new());
     if !action.fits(target) {
         return failed(format!("`{}` is not about such a target", action.as_str()));
     }

@@ -124,7 +124,7 @@ fn decide_with(
     let principal = engine.principal(facts);
     let context = if let Value::Object(map) = context { map } else { Map::new() };
     let question = engine.read(&Request { action: action.into(), resource, context }, &principal, now())?;
-    Ok(engine.decide(&principal, &question))
+    Ok(engine.decide(&principal, &question).as_ref().clone())
 }
 
 fn decide(engine: &Engine, facts: Facts, action: &str, resource: Option<Resource>) -> Decision {

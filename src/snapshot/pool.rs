@@ -14,7 +14,7 @@ use std::{
 use quick_cache::sync::Cache;
 use serde_json::{json, value::RawValue};
 
-use super::{Found, KeyRow, OrgRow, Policies};
+use super::{Found, KeyRow, OrgRow, Policies, rows::raw_json};
 use crate::{
     domain::{
         clock::Timestamp,
@@ -37,8 +37,6 @@ pub struct Caller {
     noted: AtomicU64,
     /// `{"id":…,"name":…,"environment":…}`
     pub key_json: Box<RawValue>,
-    /// `{"id":…,"name":…}`
-    pub org_json: Box<RawValue>,
 }
 
 impl Deref for Caller {
@@ -53,17 +51,20 @@ impl Caller {
     fn new(found: &Found, policies: &Arc<Policies>) -> Self {
         let (key, org) = (&found.key, &found.org);
         let facts = key.facts(org);
-        let raw =
-            |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self {
             principal: policies.engine.principal(facts),
-            key_json: raw(json!({"id": key.id, "name": key.name, "environment": key.environment})),
-            org_json: raw(json!({"id": org.id, "name": org.name})),
+            key_json: raw_json(&json!({"id": key.id, "name": key.name, "environment": key.environment})),
             key: key.clone(),
             org: org.clone(),
             policies: policies.clone(),
             noted: AtomicU64::new(0),
         }
+    }
+
+    /// `{"id":…,"name":…}`
+    #[must_use]
+    pub fn org_json(&self) -> &RawValue {
+        self.org.json()
     }
 
     /// Whether this use of a secret is worth noting: the last one that was is of another second, or of another secret.

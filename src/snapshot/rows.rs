@@ -2,10 +2,18 @@
 //!
 //! The maps are B-trees because they stay two thirds full at any size; hash tries of a million rows are mostly empty slots.
 
-use std::{borrow::Borrow, cmp::Ordering, collections::HashSet, ops::Deref, slice, sync::Arc};
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    collections::HashSet,
+    ops::Deref,
+    slice,
+    sync::{Arc, OnceLock},
+};
 
 use equivalent::{Comparable, Equivalent};
 use imbl::{OrdMap, OrdSet};
+use serde_json::{Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use super::Found;
@@ -62,6 +70,8 @@ pub struct OrgRow {
     pub suspended: bool,
     pub deleted: bool,
     revision: i64,
+    /// Written at the first answer that has it, and read by all keys of the org.
+    json: OnceLock<Box<RawValue>>,
 }
 
 /// All rows of one epoch.
@@ -165,7 +175,8 @@ impl Rows {
             return;
         }
         let OrgFacts { id, name, suspended, deleted, revision } = facts;
-        self.orgs.insert(id, Arc::new(OrgRow { id, name: name.as_str().into(), suspended, deleted, revision }));
+        self.orgs
+            .insert(id, Arc::new(OrgRow { id, name: name.as_str().into(), suspended, deleted, revision, json: OnceLock::new() }));
     }
 
     fn apply_key(&mut self, facts: KeyFacts, lists: &mut PermissionLists) {
@@ -197,6 +208,18 @@ impl Rows {
             self.owners.remove(&owner);
         }
     }
+}
+
+impl OrgRow {
+    /// `{"id":…,"name":…}`
+    pub(super) fn json(&self) -> &RawValue {
+        self.json.get_or_init(|| raw_json(&json!({"id": self.id, "name": self.name})))
+    }
+}
+
+/// A text of JSON that answers hold as it is.
+pub(super) fn raw_json(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl KeyRow {

@@ -10,18 +10,18 @@ use std::{
 };
 
 use opentelemetry::{Context, StringValue, Value, trace::Status};
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{Span, SpanData, SpanExporter as _, SpanProcessor},
+    trace::{Span, SpanData, SpanProcessor},
 };
 use tokio::time::Instant;
 
 use super::{
     complaint::Complaint,
+    exporter::Exporter,
     mask::Masks,
     queue::{Load, Pace, Receiver, Sender},
-    spans::{Recorded, spans_of},
+    spans::{Recorded, push_spans},
 };
 use crate::domain::redact::{holds_secret, redact};
 
@@ -34,7 +34,7 @@ const ATTEMPTS: usize = 6;
 const REFUSAL: Duration = Duration::from_millis(500);
 
 /// Exports until the queue ends; runs on its own thread and runtime.
-pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporter, tally: &Tally, masks: &Masks) {
+pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &Exporter, tally: &Tally, masks: &Masks) {
     let mut complaint = Complaint::default();
     let lost = || queue.dropped() + queue.late() + tally.failed.load(Ordering::Relaxed);
     let mut complain = |cause: Option<&str>| {
@@ -48,7 +48,7 @@ pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &SpanExporte
         for attempt in 1..=ATTEMPTS {
             let asked = Instant::now();
             let outcome = tokio::select! {
-                outcome = exporter.export(batch.iter().flat_map(|piece| piece.spans(masks)).collect()) => {
+                outcome = exporter.export(&batch, masks) => {
                     outcome.map_err(|error| error.to_string())
                 }
                 () = queue.expired() => {
@@ -99,13 +99,13 @@ impl Piece {
         }
     }
 
-    fn spans(&self, masks: &Masks) -> Vec<SpanData> {
+    pub(super) fn push_spans(&self, all: &mut Vec<SpanData>, masks: &Masks) {
         match self {
-            Self::Record(recorded) => spans_of(recorded, masks),
+            Self::Record(recorded) => push_spans(all, recorded, masks),
             Self::Span(span) => {
                 let mut span = SpanData::clone(span);
                 redact_span(&mut span);
-                vec![span]
+                all.push(span);
             }
         }
     }

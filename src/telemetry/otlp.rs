@@ -5,15 +5,20 @@ use std::{collections::BTreeMap, time::Duration};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{
     MetricExporter, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_PROTOCOL,
-    OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL, Protocol, RetryPolicy,
-    SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig, tonic_types::metadata::MetadataMap,
+    OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TIMEOUT,
+    OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    tonic_types::metadata::MetadataMap,
 };
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 
 use super::{
     TelemetryError,
     config::{HeaderSecret, MetricsConfig, OtlpProtocol, TraceConfig, check_endpoint, header_map},
+    exporter::{Carrier, Exporter},
     names,
+    spans::scope,
+    wire::Wire,
 };
 use crate::domain::random::Random;
 
@@ -102,7 +107,7 @@ fn with_path(base: &str, path: &str) -> String {
 
 /// Builds an exporter: the builders of the signals share no trait that is public.
 macro_rules! export {
-    ($exporter:ident, $target:expr) => {{
+    ($exporter:ident, $target:expr, $client:expr) => {{
         let target = $target;
         // As many attempts as its timeout (10 s) has room for: a collector that is away for seconds costs little.
         let patient = RetryPolicy::recommended().with_max_retries(32).with_max_delay(Duration::from_secs(1));
@@ -110,7 +115,7 @@ macro_rules! export {
             OtlpProtocol::HttpProtobuf => {
                 let headers = target.headers.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
                 let builder = $exporter::builder().with_http().with_endpoint(target.url).with_protocol(Protocol::HttpBinary);
-                builder.with_headers(headers).with_retry_policy(patient).build()
+                builder.with_headers(headers).with_retry_policy(patient).with_http_client($client).build()
             }
             OtlpProtocol::Grpc => {
                 let headers = MetadataMap::from_headers(header_map(target.signal.section, target.headers)?);
@@ -124,15 +129,36 @@ macro_rules! export {
 
 /// The exporter of spans; headers and timeout of the `OTEL_EXPORTER_OTLP_*` variables apply. It belongs to the runtime that it is
 /// made in.
-pub(super) fn span_exporter(target: Target<'_>, resource: &Resource) -> Result<SpanExporter, TelemetryError> {
-    let mut exporter = export!(SpanExporter, target)?;
-    exporter.set_resource(resource);
-    Ok(exporter)
+pub(super) fn span_exporter(
+    target: Target<'_>,
+    resource: &Resource,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Exporter, TelemetryError> {
+    let protocol = target.protocol;
+    let carrier = Carrier::new(http_client([OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, OTEL_EXPORTER_OTLP_TIMEOUT], variable)?);
+    let mut exporter = export!(SpanExporter, target, carrier.clone())?;
+    Ok(match protocol {
+        OtlpProtocol::HttpProtobuf => Exporter::Http { exporter, carrier, wire: Wire::new(resource, &scope()) },
+        OtlpProtocol::Grpc => {
+            exporter.set_resource(resource);
+            Exporter::Grpc(exporter)
+        }
+    })
+}
+
+/// A client that is as patient as the variables say, in milliseconds, of which the first one that is set counts.
+fn http_client(timeouts: [&str; 2], variable: impl Fn(&str) -> Option<String>) -> Result<reqwest::Client, TelemetryError> {
+    let timeout = timeouts.iter().find_map(|name| variable(name)?.parse().ok());
+    let timeout = timeout.map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis);
+    reqwest::Client::builder().timeout(timeout).build().map_err(|error| TelemetryError::Exporter(error.to_string()))
 }
 
 /// The same of metrics, which bring their resource along.
-pub(super) fn metric_exporter(target: Target<'_>) -> Result<MetricExporter, TelemetryError> {
-    export!(MetricExporter, target)
+pub(super) fn metric_exporter(
+    target: Target<'_>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<MetricExporter, TelemetryError> {
+    export!(MetricExporter, target, http_client([OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, OTEL_EXPORTER_OTLP_TIMEOUT], variable)?)
 }
 
 /// Who sends them: this process, this version, and what the `OTEL_*` variables say.

@@ -278,6 +278,8 @@ mod tests {
         assert!(!CallerText::from("x".repeat(257).as_str()).is_whole());
         assert!(!CallerText::from("op_live_0123456789abc").is_whole());
         assert!(CallerText::from("x".repeat(256).as_str()).is_whole());
+        let shared: Arc<str> = "é".repeat(70_000).into();
+        assert_eq!(CallerText::from(&shared), CallerText::from(&*shared));
     }
 
     #[test]

@@ -87,8 +87,8 @@ fn drawn<const N: usize>(random: &Random) -> [u8; N] {
     bytes
 }
 
-/// The server span of a call, then one span per request of a batch.
-pub(super) fn spans_of(recorded: &Recorded, masks: &Masks) -> Vec<SpanData> {
+/// Adds the server span of a call, then one span per request of a batch.
+pub(super) fn push_spans(all: &mut Vec<SpanData>, recorded: &Recorded, masks: &Masks) {
     let record = &recorded.record;
     let parent = record.parent.map_or(SpanId::INVALID, |parent| parent.span);
     let when = (record.start, record.elapsed);
@@ -100,20 +100,19 @@ pub(super) fn spans_of(recorded: &Recorded, masks: &Masks) -> Vec<SpanData> {
     match &record.answer {
         Answer::One(judgement) => {
             mark_error(&mut server, judgement, record.status);
-            vec![server]
+            all.push(server);
         }
         Answer::Batch(items) => {
             server.attributes.push(attributes::number(names::BATCH_SIZE, items.len()));
             let parent = (server.span_context.span_id(), false);
-            let children = items.iter().enumerate().map(|(index, item)| {
+            all.push(server);
+            all.extend(items.iter().enumerate().map(|(index, item)| {
                 let mut child = span(recorded, Some(index), parent, (later(record.start, item.after), item.elapsed));
                 child.attributes = attributes::of_item(record, &item.judgement, masks);
                 child.attributes.push(attributes::number(names::BATCH_INDEX, index));
                 mark_error(&mut child, &item.judgement, record.status);
                 child
-            });
-            let children: Vec<_> = children.collect();
-            std::iter::once(server).chain(children).collect()
+            }));
         }
     }
 }

@@ -166,7 +166,7 @@ impl Outcome {
         }
     }
 
-    fn decided(decision: Decision, errors: usize) -> Self {
+    fn decided(decision: &Decision, errors: usize) -> Self {
         let (mut missing_permission, mut detail) = (None, None);
         match &decision.verdict {
             Verdict::NotPermitted { missing } => missing_permission = missing.as_ref().map(ToString::to_string),
@@ -174,7 +174,7 @@ impl Outcome {
             Verdict::Allow | Verdict::Forbidden { .. } => {}
         }
         let code = decision.code().map(str::to_owned);
-        Self { allow: decision.is_allow(), policies: decision.policies, code, missing_permission, detail, errors }
+        Self { allow: decision.is_allow(), policies: decision.policies.clone(), code, missing_permission, detail, errors }
     }
 }
 
@@ -206,7 +206,7 @@ pub(super) fn ask(asked: &Asked, engine: &Engine) -> Outcome {
             let decision = engine.decide(&principal, &question);
             let count = || decide::answer(engine, &principal, &question).map_or(1, |answer| answer.errors.len());
             let errors = if matches!(decision.verdict, Verdict::PolicyError { .. }) { count() } else { 0 };
-            Outcome::decided(decision, errors)
+            Outcome::decided(&decision, errors)
         }
         Asked::Admin { admin, role, action, target } => {
             let decision = engine.decide_management(*admin, *role, *action, target);
@@ -215,7 +215,7 @@ pub(super) fn ask(asked: &Asked, engine: &Engine) -> Outcome {
                 answer.map_or(1, |answer| answer.errors.len())
             };
             let errors = if matches!(decision.verdict, Verdict::PolicyError { .. }) { count() } else { 0 };
-            Outcome::decided(decision, errors)
+            Outcome::decided(&decision, errors)
         }
         Asked::Cedar(asked) => cedar::ask(engine, asked),
     }

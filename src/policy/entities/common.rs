@@ -2,20 +2,25 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cedar_policy_core::ast::{Entity, PartialValue, Value, ValueKind};
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value, ValueKind};
 
 use crate::domain::{id::OrgId, permission::Permission};
 
 /// Values of one engine. It holds no answer: what is here is what would be built again.
 #[derive(Debug, Default)]
 pub(super) struct Common {
-    orgs: Mutex<Shared<(OrgId, Arc<str>, bool), Arc<Entity>>>,
+    org_uids: Mutex<Shared<OrgId, Arc<EntityUID>>>,
+    orgs: Mutex<Shared<OrgState, Arc<Entity>>>,
     grants: Mutex<Shared<Arc<[Permission]>, Value>>,
 }
+
+/// What an org's entity is made of: its id, its name, and whether it is suspended.
+type OrgState = (OrgId, Arc<str>, bool);
 
 #[derive(Debug)]
 struct Shared<K, V> {
@@ -27,10 +32,16 @@ struct Shared<K, V> {
 const FEW: usize = 1_024;
 
 impl Common {
-    /// An org under its id, its name and whether it is suspended.
+    /// The name of an org.
+    pub(super) fn org_uid(&self, id: OrgId, build: impl FnOnce() -> Arc<EntityUID>) -> Arc<EntityUID> {
+        let Ok(uid) = lock(&self.org_uids).find::<Infallible>(id, |uid| Arc::strong_count(uid) > 1, || Ok(build()));
+        uid
+    }
+
+    /// An org as Cedar sees it.
     pub(super) fn org<E>(
         &self,
-        key: (OrgId, Arc<str>, bool),
+        key: OrgState,
         build: impl FnOnce() -> Result<cedar_policy::Entity, E>,
     ) -> Result<Arc<Entity>, E> {
         let build = || build().map(|org| Arc::new(AsRef::<Entity>::as_ref(&org).clone()));
@@ -40,7 +51,7 @@ impl Common {
     /// A set of permissions as the attribute of a key.
     pub(super) fn grants(&self, permissions: &Arc<[Permission]>, build: impl FnOnce() -> Value) -> PartialValue {
         let is_used = |value: &Value| matches!(&value.value, ValueKind::Set(set) if Arc::strong_count(&set.authoritative) > 1);
-        let Ok(value) = lock(&self.grants).find::<std::convert::Infallible>(Arc::clone(permissions), is_used, || Ok(build()));
+        let Ok(value) = lock(&self.grants).find::<Infallible>(Arc::clone(permissions), is_used, || Ok(build()));
         value.into()
     }
 }
@@ -68,4 +79,29 @@ impl<K: Eq + Hash, V: Clone> Shared<K, V> {
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_built_once_while_somebody_has_it_and_let_go_later() {
+        let mut shared = Shared::default();
+        let mut find = |key: usize| {
+            let Ok(value) = shared.find::<Infallible>(key, |value| Arc::strong_count(value) > 1, || Ok(Arc::new(key)));
+            (value, shared.values.len())
+        };
+        let kept: Vec<_> = (0..FEW).map(|key| find(key).0).collect();
+        let most = (FEW..20 * FEW).map(|key| find(key).1).max();
+        assert_eq!(most, Some(2 * FEW), "those in use, and as many again");
+        assert!(kept.iter().enumerate().all(|(key, value)| Arc::ptr_eq(value, &find(key).0)));
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_not_kept() {
+        let mut shared: Shared<u8, u8> = Shared::default();
+        assert_eq!(shared.find(1, |_| true, || Err("broken")), Err("broken"));
+        assert_eq!(shared.find(1, |_| true, || Ok::<_, &str>(7)), Ok(7));
+    }
 }

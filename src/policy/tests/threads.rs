@@ -18,7 +18,7 @@ fn engines_answer_alike_on_all_threads_while_others_load() {
                 let request = Request { action: "jobs:read".into(), resource: None, context: Map::new() };
                 for _ in 0..100 {
                     let question = open.read(&request, &principal, now()).unwrap();
-                    assert_eq!(open.decide(&principal, &question), expected_open);
+                    assert_eq!(*open.decide(&principal, &question), expected_open);
                     assert_eq!(ask(&closed), expected_closed);
                 }
             });

@@ -30,8 +30,8 @@ proptest! {
             for facts in &keys {
                 let principal = engine.principal(facts.clone());
                 let decision = engine.decide(&principal, &engine.read(&request, &principal, now()).unwrap());
-                if let Verdict::NotPermitted { missing } = decision.verdict {
-                    let missing = missing.map(|name| name.to_string());
+                if let Verdict::NotPermitted { missing } = &decision.verdict {
+                    let missing = missing.as_ref().map(ToString::to_string);
                     prop_assert_eq!(missing, lacking(&engine, &set, facts, &request), "{:?} {:?}", facts, request);
                 }
             }
@@ -63,9 +63,9 @@ fn the_missing_permission_is_found_however_a_policy_asks_for_it() {
                 let facts = facts(held, false);
                 let principal = engine.principal(facts.clone());
                 let decision = engine.decide(&principal, &engine.read(&request, &principal, now()).unwrap());
-                let Verdict::NotPermitted { missing } = decision.verdict else { continue };
+                let Verdict::NotPermitted { missing } = &decision.verdict else { continue };
                 found += usize::from(missing.is_some());
-                let missing = missing.map(|name| name.to_string());
+                let missing = missing.as_ref().map(ToString::to_string);
                 assert_eq!(missing, lacking(&engine, &set, &facts, &request), "{asked} {held:?} {request:?}");
             }
         }
