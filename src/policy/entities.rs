@@ -1,6 +1,6 @@
 //! From facts to Cedar entities: the key, its org, and the stand-in for every other org.
 
-mod common;
+mod shared;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ use cedar_policy_core::{
     extensions::Extensions,
 };
 
-use self::common::Common;
+use self::shared::Shared;
 use super::{
     diagnostic::LoadError,
     engine::Engine,
@@ -31,7 +31,7 @@ pub(super) struct Shape {
     pub system_type: EntityTypeName,
     key_attributes: HashSet<String>,
     org_attributes: HashSet<String>,
-    common: Arc<Common>,
+    shared: Arc<Shared>,
 }
 
 impl Shape {
@@ -43,7 +43,7 @@ impl Shape {
             system_type: type_name(SYSTEM)?,
             key_attributes: vocabulary.types.shape(KEY).into_keys().collect(),
             org_attributes: vocabulary.types.shape(ORG).into_keys().collect(),
-            common: Arc::default(),
+            shared: Arc::default(),
         })
     }
 
@@ -101,7 +101,7 @@ impl Principal {
     pub(super) fn new(engine: &Engine, facts: Arc<Facts>) -> Self {
         let shape = &engine.shape;
         let uid = shared(uid(&shape.key_type, &facts.key.to_string()));
-        let org_uid = shape.common.org_uid(facts.org, || shared(shape.org_uid(&facts.org.to_string())));
+        let org_uid = shape.shared.org_uid(facts.org, || shared(shape.org_uid(&facts.org.to_string())));
         let mut principal = Self { facts, uid, org_uid, entities: Err(String::new()) };
         principal.entities = principal.entities_with(engine, None, []);
         principal
@@ -131,11 +131,11 @@ impl Principal {
         let known = |name: &Permission| Some(Literal::EntityUID(Arc::clone(&engine.keys.get(name.as_str())?.shared)));
         let permissions = || Value::set_of_lits(facts.permissions.iter().chain(granted).filter_map(known), None);
         let permissions =
-            if granted.is_some() { permissions().into() } else { shape.common.grants(&facts.permissions, permissions) };
+            if granted.is_some() { permissions().into() } else { shape.shared.grants(&facts.permissions, permissions) };
         let key = shape.key_entity(self, permissions)?;
         let org = (facts.org, Arc::clone(&facts.org_name), facts.org_suspended);
         let org_uid = || EntityUID::clone(&self.org_uid).into();
-        let org = shape.common.org(org, || shape.org_entity(org_uid(), &facts.org_name, facts.org_suspended))?;
+        let org = shape.shared.org(org, || shape.org_entity(org_uid(), &facts.org_name, facts.org_suspended))?;
         let others = others.into_iter().map(|entity| Arc::new(AsRef::<ast::Entity>::as_ref(&entity).clone()));
         let entities = core::Entities::new().add_entities(
             [Arc::new(key), org].into_iter().chain(others),

@@ -13,17 +13,17 @@ use crate::domain::{id::OrgId, permission::Permission};
 
 /// Values of one engine. It holds no answer: what is here is what would be built again.
 #[derive(Debug, Default)]
-pub(super) struct Common {
-    org_uids: Mutex<Shared<OrgId, Arc<EntityUID>>>,
-    orgs: Mutex<Shared<OrgState, Arc<Entity>>>,
-    grants: Mutex<Shared<Arc<[Permission]>, Value>>,
+pub(super) struct Shared {
+    org_uids: Mutex<Interned<OrgId, Arc<EntityUID>>>,
+    orgs: Mutex<Interned<OrgState, Arc<Entity>>>,
+    grants: Mutex<Interned<Arc<[Permission]>, Value>>,
 }
 
 /// What an org's entity is made of: its id, its name, and whether it is suspended.
 type OrgState = (OrgId, Arc<str>, bool);
 
 #[derive(Debug)]
-struct Shared<K, V> {
+struct Interned<K, V> {
     values: HashMap<K, V>,
     /// So many are kept before those that nobody uses any more are let go.
     most: usize,
@@ -31,7 +31,7 @@ struct Shared<K, V> {
 
 const FEW: usize = 1_024;
 
-impl Common {
+impl Shared {
     /// The name of an org.
     pub(super) fn org_uid(&self, id: OrgId, build: impl FnOnce() -> Arc<EntityUID>) -> Arc<EntityUID> {
         let Ok(uid) = lock(&self.org_uids).find::<Infallible>(id, |uid| Arc::strong_count(uid) > 1, || Ok(build()));
@@ -56,13 +56,13 @@ impl Common {
     }
 }
 
-impl<K, V> Default for Shared<K, V> {
+impl<K, V> Default for Interned<K, V> {
     fn default() -> Self {
         Self { values: HashMap::new(), most: FEW }
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Shared<K, V> {
+impl<K: Eq + Hash, V: Clone> Interned<K, V> {
     fn find<E>(&mut self, key: K, is_used: impl Fn(&V) -> bool, build: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         if let Some(known) = self.values.get(&key) {
             return Ok(known.clone());
@@ -77,8 +77,8 @@ impl<K: Eq + Hash, V: Clone> Shared<K, V> {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(interned: &Mutex<T>) -> MutexGuard<'_, T> {
+    interned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn a_value_is_built_once_while_somebody_has_it_and_let_go_later() {
-        let mut shared = Shared::default();
+        let mut interned = Interned::default();
         let mut find = |key: usize| {
-            let Ok(value) = shared.find::<Infallible>(key, |value| Arc::strong_count(value) > 1, || Ok(Arc::new(key)));
-            (value, shared.values.len())
+            let Ok(value) = interned.find::<Infallible>(key, |value| Arc::strong_count(value) > 1, || Ok(Arc::new(key)));
+            (value, interned.values.len())
         };
         let kept: Vec<_> = (0..FEW).map(|key| find(key).0).collect();
         let most = (FEW..20 * FEW).map(|key| find(key).1).max();
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_built_is_not_kept() {
-        let mut shared: Shared<u8, u8> = Shared::default();
-        assert_eq!(shared.find(1, |_| true, || Err("broken")), Err("broken"));
-        assert_eq!(shared.find(1, |_| true, || Ok::<_, &str>(7)), Ok(7));
+        let mut interned: Interned<u8, u8> = Interned::default();
+        assert_eq!(interned.find(1, |_| true, || Err("broken")), Err("broken"));
+        assert_eq!(interned.find(1, |_| true, || Ok::<_, &str>(7)), Ok(7));
     }
 }
