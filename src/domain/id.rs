@@ -15,6 +15,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $kind {}
         impl Kind for $kind { const PREFIX: &'static str = $prefix; }
+        const _: () = assert!($prefix.len() == 3);
         #[doc = concat!("`", $prefix, "_` + 26 characters.")]
         pub type $alias = Id<$kind>;
     )* };
@@ -38,6 +39,8 @@ pub struct Id<K: Kind>(u128, PhantomData<K>);
 /// Crockford's alphabet in ASCII order, so that text order equals number order.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
+/// A prefix has three letters.
+const LENGTH: usize = 3 + 1 + DIGITS;
 
 impl<K: Kind> Id<K> {
     /// The id that nothing has.
@@ -67,14 +70,14 @@ impl<K: Kind> Id<K> {
 
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [b'0'; DIGITS];
+        // In one piece: most ids are written into a text that grows with each.
+        let mut text = [b'_'; LENGTH];
+        text.iter_mut().zip(K::PREFIX.bytes()).for_each(|(place, letter)| *place = letter);
         let mut rest = self.0;
-        for digit in text.iter_mut().rev() {
+        for digit in text.iter_mut().rev().take(DIGITS) {
             *digit = ALPHABET.get((rest & 31) as usize).copied().unwrap_or(b'0');
             rest >>= 5;
         }
-        f.write_str(K::PREFIX)?;
-        f.write_str("_")?;
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::{
-    Array, InstrumentationScope, KeyValue, StringValue, Value,
+    Array, InstrumentationScope, KeyValue, Value,
     trace::{Event, Link, SpanContext, SpanId, SpanKind, Status},
 };
 use opentelemetry_http::Bytes;
@@ -231,10 +231,18 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::F64(number) => write_fixed_64(out, 4, number.to_bits()),
         Value::Array(array) => {
             write_head(out, 5, array_length(array));
-            each(array, |element| {
-                write_head(out, 1, value_length(element));
-                write_value(out, element);
-            });
+            match array {
+                Array::String(elements) => {
+                    for element in elements {
+                        write_head(out, 1, framed(1, element.as_str().len()));
+                        write_bytes(out, 1, element.as_str().as_bytes());
+                    }
+                }
+                other => each(other, |element| {
+                    write_head(out, 1, value_length(element));
+                    write_value(out, element);
+                }),
+            }
         }
         // A kind that the library adds one day.
         other => write_bytes(out, 1, other.as_str().as_bytes()),
@@ -253,18 +261,20 @@ fn value_length(value: &Value) -> usize {
 }
 
 fn array_length(array: &Array) -> usize {
+    if let Array::String(elements) = array {
+        return elements.iter().map(|element| framed(1, framed(1, element.as_str().len()))).sum();
+    }
     let mut length = 0;
     each(array, |element| length += framed(1, value_length(element)));
     length
 }
 
-/// The elements of a list as values.
+/// The elements of a list that is none of texts, as values.
 fn each(array: &Array, mut with: impl FnMut(&Value)) {
     match array {
         Array::Bool(elements) => elements.iter().for_each(|element| with(&(*element).into())),
         Array::I64(elements) => elements.iter().for_each(|element| with(&(*element).into())),
         Array::F64(elements) => elements.iter().for_each(|element| with(&(*element).into())),
-        Array::String(elements) => elements.iter().for_each(|element| with(&StringValue::clone(element).into())),
         // A kind that the library adds one day is an empty list until then.
         _ => {}
     }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use opentelemetry::trace::{TraceFlags, TraceId, TraceState};
+use opentelemetry::{
+    StringValue,
+    trace::{TraceFlags, TraceId, TraceState},
+};
 use opentelemetry_proto::{
     tonic::collector::trace::v1::ExportTraceServiceRequest,
     transform::{common::tonic::ResourceAttributesWithSchema, trace::tonic::group_spans_by_resource_and_scope},
