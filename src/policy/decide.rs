@@ -124,7 +124,10 @@ pub(super) fn failed(detail: String, policies: Vec<Arc<str>>) -> Arc<Decision> {
 
 /// Turns Cedar's answer into ours: an error anywhere is a denial, because Cedar skips the policy that failed.
 pub(super) fn into_decision(answer: &Answer<'_>, missing: impl FnOnce() -> Option<Permission>) -> Arc<Decision> {
-    if let ([label], true) = (&*answer.reasons, answer.errors.is_empty()) {
+    // The answer is Cedar's; what was made at load must say the same, or is not used.
+    if let ([label], true) = (&*answer.reasons, answer.errors.is_empty())
+        && label.alone.is_allow() == answer.allowed
+    {
         return Arc::clone(&label.alone);
     }
     let policies: Vec<Arc<str>> = answer.reasons.iter().map(|label| label.id.clone()).collect();

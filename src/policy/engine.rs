@@ -77,7 +77,7 @@ pub(super) struct Label {
     pub id: Arc<str>,
     pub code: Arc<str>,
     pub message: Arc<str>,
-    /// What is decided where it alone determines it: most decisions, so that they need not be made anew.
+    /// The decision that it alone determines: most are, so that they need not be made anew.
     pub alone: Arc<Decision>,
 }
 

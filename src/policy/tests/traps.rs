@@ -122,3 +122,16 @@ fn the_setting_alone_lifts_nothing() {
     let engine = Engine::load(&shipped(), &settings).unwrap();
     assert_eq!(decide(&engine, facts(&["credits:read"], true), "credits:read", None).code(), Some("ORGANIZATION_SUSPENDED"));
 }
+
+#[test]
+fn a_decision_that_was_made_at_load_never_overrules_the_answer() {
+    let engine = engine();
+    let label = |id: &str| &engine.labels[&cedar_policy::PolicyId::new(id)];
+    for id in ["granted-permission-allowed", "suspended-org-denied"] {
+        for allowed in [true, false] {
+            let answer = crate::policy::compiled::Answer { allowed, reasons: vec![label(id)], errors: Vec::new() };
+            let decision = crate::policy::decide::into_decision(&answer, || None);
+            assert_eq!((decision.is_allow(), &*decision.policies), (allowed, &[id.into()][..]));
+        }
+    }
+}
