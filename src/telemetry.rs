@@ -73,9 +73,6 @@ use crate::domain::{clock::Clock, random::Random, replica::Readings};
 /// So long the threads may flush, a little less than [`Telemetry::shutdown`] takes at most.
 const FLUSH: Duration = Duration::from_millis(4_500);
 const SHUTDOWN: Duration = Duration::from_secs(5);
-/// Steps of niceness between the threads of requests and those of telemetry.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
 
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -290,7 +287,6 @@ fn spawn(
 ) -> Result<oneshot::Receiver<()>, TelemetryError> {
     let (running, ended) = oneshot::channel();
     let body = move || {
-        step_back();
         runtime.block_on(work());
         drop(running);
         // A name that does not resolve must not hold the thread.
@@ -299,21 +295,6 @@ fn spawn(
     thread::Builder::new().name(name.to_owned()).spawn(body).map_err(TelemetryError::Thread)?;
     Ok(ended)
 }
-
-/// Lets requests go first where the cores are few: what waited for a collector that was away is sent beside them, and not in their
-/// stead. A third of a request thread's share is more than twice of what one needs under full load.
-#[cfg(target_os = "linux")]
-fn step_back() {
-    // Of the calling thread alone: on Linux each has its own.
-    let nice = rustix::process::getpriority_process(None).unwrap_or(0);
-    if let Err(error) = rustix::process::setpriority_process(None, nice + NICE) {
-        tracing::debug!(%error, "a thread of telemetry keeps its priority");
-    }
-}
-
-/// Elsewhere a priority is the whole process's.
-#[cfg(not(target_os = "linux"))]
-const fn step_back() {}
 
 impl Telemetry {
     /// The handle that requests record with.

@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     complaint::Complaint,
@@ -30,6 +30,8 @@ pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis
 
 /// So often a batch is tried when the collector does not answer: a restart of a minute costs only what the queue cannot hold.
 const ATTEMPTS: usize = 6;
+/// As long as an export took, and no longer than this, the thread rests after it while it has time to catch up.
+const BREATH: Duration = Duration::from_millis(20);
 /// The exporter itself tries until its timeout. What it says sooner than this is the collector's refusal, and final.
 const REFUSAL: Duration = Duration::from_millis(500);
 
@@ -62,6 +64,10 @@ pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &Exporter, t
                 counter.fetch_add(count, Ordering::Relaxed);
             }
             complain(outcome.as_ref().err().map(String::as_str));
+            if outcome.is_ok() && queue.is_behind() {
+                // What waited for a collector that was away is sent beside requests, and not in their stead.
+                sleep(asked.elapsed().min(BREATH)).await;
+            }
             if outcome.is_ok() || is_last {
                 break;
             }

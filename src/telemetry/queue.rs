@@ -168,6 +168,15 @@ impl<T> Receiver<T> {
         items
     }
 
+    /// Whether so much waits that it takes a while, and not so much that there is any hurry.
+    pub(super) fn is_behind(&self) -> bool {
+        let (gauge, waiting) = (&*self.gauge, self.gauge.waiting.load(Ordering::SeqCst));
+        let has_room = waiting <= gauge.capacity.count / 2
+            && gauge.bytes.load(Ordering::SeqCst) <= gauge.capacity.bytes / 2
+            && !gauge.closed.load(Ordering::SeqCst);
+        has_room && waiting > 4 * gauge.pace.batch
+    }
+
     /// Ends when the queue is closed and its deadline is over.
     pub(super) async fn expired(&self) {
         let mut closing = self.closing.clone();
@@ -258,6 +267,21 @@ mod tests {
         assert_eq!((receiver.next_batch().await, sender.dropped()), (Some(vec!['a', 'c']), 1));
         sender.offer(Load { count: 4, bytes: 50 }, 'd');
         assert_eq!((receiver.next_batch().await, sender.dropped()), (Some(vec!['d']), 1));
+    }
+
+    #[test]
+    fn there_is_time_for_what_waits_while_half_of_the_room_is_left() {
+        let behind = |count, bytes| {
+            let (sender, receiver) = bounded(Load { count: 100, bytes: 1_000 }, PACE);
+            sender.offer(Load { count, bytes }, ());
+            receiver.is_behind()
+        };
+        assert_eq!([4, 16, 17, 50, 51, 100].map(|count| behind(count, 0)), [false, false, true, true, false, false]);
+        assert_eq!([500, 501, 1_000].map(|bytes| behind(17, bytes)), [true, false, false]);
+        let (sender, receiver) = bounded(of(100), PACE);
+        sender.offer(of(17), ());
+        sender.close(later());
+        assert!(!receiver.is_behind(), "whoever stops is in a hurry");
     }
 
     #[tokio::test]

@@ -244,32 +244,3 @@ fn settings_that_make_no_sense_are_refused_before_anything_starts() {
     assert!(matches!(open(&log, &TraceConfig::default()), Err(TelemetryError::Level(_))));
     assert!(matches!(open(&LogConfig::default(), &to("localhost:4318")), Err(TelemetryError::Endpoint(_))));
 }
-
-/// What waited for a collector that comes back is sent beside requests, and not in their stead.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_thread_of_telemetry_lets_requests_go_first() {
-    /// The 19th field of `stat`; the second, which may hold anything, is in brackets.
-    fn nice(task: &std::path::Path) -> Option<i32> {
-        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
-    }
-    let of = |name: &str| -> Vec<i32> {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-        let named = tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
-        named.filter_map(|task| nice(&task)).collect()
-    };
-    let own = nice(std::path::Path::new("/proc/thread-self")).unwrap();
-    let (telemetry, _) = open(&LogConfig::default(), &to(format!("http://{}", nobody()))).unwrap();
-    // A thread takes its name and its priority when it begins to run.
-    let mut found = of("claviger-spans");
-    for _ in 0..1_000 {
-        if !found.is_empty() && found.iter().all(|nice| *nice > own) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        found = of("claviger-spans");
-    }
-    assert!(!found.is_empty() && found.iter().all(|nice| *nice == own + 5), "{found:?} beside {own}");
-    end(telemetry).await;
-}
