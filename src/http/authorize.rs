@@ -16,7 +16,7 @@ use super::{
     fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::AuthorizeRequest,
-    record::{Recording, judgement, known_key, refused_key},
+    record::{Recording, found_key, judgement, known_key},
     state::{App, AppState},
 };
 use crate::{
@@ -96,7 +96,7 @@ impl Call {
     ) -> Result<Response, ApiError> {
         let found = authenticate_key(app, snapshot, token).map_err(|(refusal, found)| {
             self.outcome = Some(Outcome::Refused(refusal));
-            self.key = found.as_ref().map(refused_key);
+            self.key = found.as_ref().map(found_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = app.keeper.caller(&found, snapshot);

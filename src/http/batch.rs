@@ -16,7 +16,7 @@ use super::{
     fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
     openapi::{BatchDecisions, BatchRequest},
-    record::{Recording, judgement, known_key, refused_key},
+    record::{Recording, found_key, judgement, known_key},
     state::{App, AppState},
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Batch<'_> {
     fn answer(&mut self, token: Option<&str>, bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
         let found = authenticate_key(self.app, self.snapshot, token).map_err(|(refusal, found)| {
             self.refused = Some(Outcome::Refused(refusal));
-            self.key = found.as_ref().map(refused_key);
+            self.key = found.as_ref().map(found_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = self.app.keeper.caller(&found, self.snapshot);

@@ -64,7 +64,7 @@ impl Recording {
 }
 
 /// What is told about a key that was refused.
-pub(super) fn refused_key(found: &Found) -> KnownKey {
+pub(super) fn found_key(found: &Found) -> KnownKey {
     KnownKey { secret: found.secret.id, facts: found.key.facts(&found.org).into() }
 }
 
