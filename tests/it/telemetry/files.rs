@@ -87,15 +87,20 @@ impl Logs {
 
 /// Which decisions a file holds; every line is whole.
 fn ids(path: &Path) -> Vec<u32> {
+    ids_so_far(path).unwrap_or_else(|| panic!("the last line of {} has no end", path.display()))
+}
+
+/// The same while it is written: nothing where a write is under way.
+fn ids_so_far(path: &Path) -> Option<Vec<u32>> {
     let text = fs::read_to_string(path).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "{text}");
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}")));
-    lines.map(|line| line["claviger.request.id"].as_str().unwrap().parse().unwrap()).collect()
+    let ids = |line: Value| line["claviger.request.id"].as_str().unwrap().parse().unwrap();
+    (text.is_empty() || text.ends_with('\n')).then(|| lines.map(ids).collect())
 }
 
 /// Waits until a file holds these.
 async fn wait_for(path: &Path, expected: &[u32]) {
-    let ask = async || (path.exists() && ids(path) == expected).then_some(());
+    let ask = async || (path.exists() && ids_so_far(path)? == expected).then_some(());
     eventually(&format!("{expected:?} in {}", path.display()), Duration::from_secs(30), ask).await;
 }
 

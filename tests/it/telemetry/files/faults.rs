@@ -15,14 +15,14 @@ use claviger::{
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::runtime::Runtime;
 
-use super::{Logs, NAME, ids, wait_for};
+use super::{Logs, NAME, ids_so_far, wait_for};
 use crate::process::eventually;
 
 /// Records these, and waits until each is written or lost; those that are in the file now.
 async fn settle(logs: &Logs, recorder: &Recorder, from: u32, to: u32) -> Vec<u32> {
     (from..to).for_each(|id| logs.record(recorder, id));
     let ask = async || {
-        let there = if logs.path().exists() { ids(&logs.path()) } else { Vec::new() };
+        let there = if logs.path().exists() { ids_so_far(&logs.path())? } else { Vec::new() };
         (there.len() as u64 + recorder.counts().lines_dropped == u64::from(to)).then_some(there)
     };
     eventually("every line is written or counted", Duration::from_secs(30), ask).await
