@@ -2,11 +2,13 @@
 
 use std::{
     env, fs,
-    io::{BufReader, Read},
+    io::{self, BufReader, Read},
     path::{Path, PathBuf},
-    process::{ChildStdout, Command, Stdio},
+    process::{ChildStderr, ChildStdout, Command, Stdio},
     thread,
 };
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     cli::failure::Failure,
@@ -15,6 +17,10 @@ use crate::{
 };
 
 const PACKAGED: &str = "/usr/lib/postgresql";
+/// How long `pg_restore` may work without a row. What follows the end of a compressed block keeps it busy for ever.
+const SILENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+/// As much as is read of what a program complains of.
+const COMPLAINT_BYTES: u64 = 64 * 1024;
 
 /// A program of Postgres on this machine.
 #[derive(Debug)]
@@ -72,7 +78,7 @@ pub(super) fn dump(libpq: &Libpq, server: u32, schema: &str, file: &Path) -> Res
 /// Runs `pg_restore` on an archive and hands the rows that it prints, as text, to `read`; no database is involved.
 pub(super) async fn print_rows<T>(
     archive: &Path,
-    read: impl AsyncFnOnce(&mut BufReader<ChildStdout>) -> Result<T, BackupError>,
+    read: impl AsyncFnOnce(&mut BufReader<Rows>) -> Result<T, BackupError>,
 ) -> Result<T, Failure> {
     let tool = Tool::find("pg_restore")?;
     let mut child = Command::new(&tool.path)
@@ -82,17 +88,15 @@ pub(super) async fn print_rows<T>(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let (Some(rows), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
+    let (Some(rows), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Failure::failed("pg_restore has no output"));
     };
-    let errors = thread::spawn(move || {
-        let mut text = Vec::new();
-        // What was read before an error is still worth telling.
-        let _ = errors.read_to_end(&mut text);
-        text
-    });
-    let mut rows = BufReader::new(rows);
+    let errors = thread::spawn(move || read_errors(errors));
+    let mut rows = BufReader::new(Rows { output: rows, is_silent: false });
     let loaded = read(&mut rows).await;
+    if rows.get_ref().is_silent {
+        child.kill()?;
+    }
     // Nobody reads the rest: it ends with its output closed.
     drop(rows);
     let status = child.wait()?;
@@ -104,6 +108,34 @@ pub(super) async fn print_rows<T>(
     }
     let loaded = loaded?;
     if status.success() { Ok(loaded) } else { Err(Failure::failed(format!("pg_restore ended with {status}"))) }
+}
+
+/// What `pg_restore` prints, until it is silent for too long.
+#[derive(Debug)]
+pub(super) struct Rows {
+    output: ChildStdout,
+    is_silent: bool,
+}
+
+impl Read for Rows {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Only the time counts for which we wait for it, not the other way round.
+        let ready = poll(&mut [PollFd::new(&self.output, PollFlags::IN)], Some(&SILENCE))?;
+        if ready == 0 {
+            self.is_silent = true;
+            return Err(io::Error::other(format!("pg_restore finds no row in it for {} s", SILENCE.tv_sec)));
+        }
+        self.output.read(buffer)
+    }
+}
+
+/// Reads to the end, so that nobody waits for us, and keeps the beginning.
+fn read_errors(mut errors: ChildStderr) -> Vec<u8> {
+    let mut text = Vec::new();
+    // What was read before an error is still worth telling.
+    let _ = errors.by_ref().take(COMPLAINT_BYTES).read_to_end(&mut text);
+    let _ = io::copy(&mut errors, &mut io::sink());
+    text
 }
 
 /// What a program said, in one line.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{House, on_both};
+use super::{House, config, drop_database, on_both, postgres_url};
 use crate::support::engines::execute;
 
 #[tokio::test]
@@ -46,6 +46,23 @@ async fn a_flipped_byte_is_found_or_harmless_and_never_a_crash() {
         house
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_archive_that_pg_restore_reads_for_ever_is_refused_and_the_database_untouched() {
+    let url = postgres_url().await;
+    let house = House::on(&url);
+    let before = house.state();
+    house.create("a.backup");
+    let mut bytes = fs::read(house.file("a.backup")).unwrap();
+    // In the custom format, a block is its length, lowest byte first, and then what zlib made.
+    let block = bytes.windows(6).rposition(|window| window[2..] == [0, 0, 0x78, 0x9c]).unwrap();
+    bytes[block] += 1;
+    fs::write(house.file("longer"), &bytes).unwrap();
+    let ran = house.shell.run(&["backup", "restore", "longer", "--yes"]);
+    ran.refused(3, "pg_restore finds no row in it for 20 s");
+    assert_eq!(house.state(), before);
+    drop_database(&config(&url).url).await;
 }
 
 #[tokio::test]
