@@ -89,7 +89,7 @@ pub enum TelemetryError {
         "`{0}` is no interval of exports: use a number of seconds, such as `15s`, in `OTEL_METRIC_EXPORT_INTERVAL` of milliseconds"
     )]
     Interval(String),
-    #[error("`trace.queue` must be at least {}", export::PACE.batch)]
+    #[error("`trace.queue` must be at least {}", export::PACE.most)]
     Queue,
     #[error("`log.recent` is 0 to {}, and `log.recent_bytes` at least {}", recent::MOST, recent::LEAST_BYTES)]
     Recent,

@@ -1,6 +1,6 @@
 //! Ids: `<prefix>_` + 26 characters, a UUIDv7 in Crockford base32, lower case. Text order equals time order; ids are never reused.
 
-use std::{fmt, hash::Hash, marker::PhantomData, str::FromStr};
+use std::{fmt, hash::Hash, marker::PhantomData, ops::Deref, str::FromStr};
 
 use super::{clock::Timestamp, random::Random};
 
@@ -61,16 +61,9 @@ impl<K: Kind> Id<K> {
         Timestamp::from_millis(i64::try_from(self.0 >> 80).unwrap_or(i64::MAX))
     }
 
-    /// The id as its raw number.
+    /// The id as text.
     #[must_use]
-    pub const fn as_u128(self) -> u128 {
-        self.0
-    }
-}
-
-impl<K: Kind> fmt::Display for Id<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: most ids are written into a text that grows with each.
+    pub fn text(self) -> IdText {
         let mut text = [b'_'; LENGTH];
         text.iter_mut().zip(K::PREFIX.bytes()).for_each(|(place, letter)| *place = letter);
         let mut rest = self.0;
@@ -78,7 +71,32 @@ impl<K: Kind> fmt::Display for Id<K> {
             *digit = ALPHABET.get((rest & 31) as usize).copied().unwrap_or(b'0');
             rest >>= 5;
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        IdText(text)
+    }
+
+    /// The id as its raw number.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+/// An id's text, where it needs no memory of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct IdText([u8; LENGTH]);
+
+impl Deref for IdText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl<K: Kind> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // In one piece: most ids are written into a text that grows with each.
+        f.write_str(&self.text())
     }
 }
 

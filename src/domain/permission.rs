@@ -17,12 +17,6 @@ impl Permission {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The name as text that shares its memory.
-    #[must_use]
-    pub fn shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
 }
 
 impl fmt::Display for Permission {

@@ -216,7 +216,7 @@ impl TraceConfig {
         self.endpoint.as_deref().map(check_endpoint).transpose()?;
         header_map("trace", &self.headers)?;
         match self {
-            _ if self.queue < export::PACE.batch => Err(TelemetryError::Queue),
+            _ if self.queue < export::PACE.most => Err(TelemetryError::Queue),
             _ if self.queue_bytes < LEAST_BYTES => Err(TelemetryError::QueueBytes),
             _ if !(0.0..=1.0).contains(&self.allow_ratio) => Err(TelemetryError::Ratio),
             _ => Ok(()),

@@ -5,10 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use opentelemetry::{Key, KeyValue, Value as Field};
 use serde_json::{Map, Value};
 
-use super::{names, record::CallerText};
+use super::{attributes::Fields, names, record::CallerText};
 
 /// Characters of a set, a record or an entity that are kept, of its JSON text.
 pub(super) const LONGEST_JSON: usize = 1_024;
@@ -58,10 +57,16 @@ impl RecordedContext {
     }
 
     /// The attributes of a span and a line.
-    pub(super) fn fields(&self) -> impl Iterator<Item = KeyValue> {
-        let whole = KeyValue::new(names::CONTEXT_WHOLE, self.is_whole());
-        let field = |(field, value): &(Arc<str>, Kept)| KeyValue::new(Key::from(Arc::clone(field)), value.field());
-        self.attributes.iter().map(field).chain([whole])
+    pub(super) fn tell(&self, to: &mut impl Fields) {
+        for (field, value) in &self.attributes {
+            let field = Arc::clone(field);
+            match value {
+                Kept::Flag(flag) => to.flag(field, *flag),
+                Kept::Number(number) => to.number(field, *number),
+                Kept::Text(text) | Kept::Json(text) => to.text(field, &text.clean()),
+            }
+        }
+        to.flag(names::CONTEXT_WHOLE, self.is_whole());
     }
 
     /// The memory that it refers to, about.
@@ -106,14 +111,6 @@ impl Kept {
                 let parsed = if text.is_whole() { serde_json::from_str(&text.clean()).ok() } else { None };
                 parsed.unwrap_or_else(|| Value::String(text.clean().into_owned()))
             }
-        }
-    }
-
-    fn field(&self) -> Field {
-        match self {
-            Self::Flag(flag) => (*flag).into(),
-            Self::Number(number) => (*number).into(),
-            Self::Text(text) | Self::Json(text) => text.clean().into_owned().into(),
         }
     }
 }
@@ -167,7 +164,9 @@ mod tests {
     fn sets_records_and_entities_are_compact_json_and_come_back() {
         let context = json!({ "who": { "type": "User", "id": "ada" }, "tags": ["a", "b"], "half": 0.5, "none": null });
         let kept = copy(&["who", "tags", "half", "none"], &context);
-        let fields: Vec<_> = kept.fields().map(|field| format!("{}={}", field.key, field.value)).collect();
+        let mut fields = Vec::new();
+        kept.tell(&mut fields);
+        let fields: Vec<_> = fields.iter().map(|field| format!("{}={}", field.key, field.value)).collect();
         assert_eq!(
             fields,
             [

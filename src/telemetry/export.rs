@@ -21,12 +21,13 @@ use super::{
     exporter::Exporter,
     mask::Masks,
     queue::{Load, Pace, Receiver, Sender},
-    spans::{Recorded, push_spans},
+    spans::Recorded,
 };
 use crate::domain::redact::{holds_secret, redact};
 
-/// An export holds about 512 spans, or what came in half a second.
-pub(super) const PACE: Pace = Pace { batch: 512, patience: Duration::from_millis(500) };
+/// An export holds about 128 spans, what came in half a second, or up to 512 where the last one took longer: small ones leave the
+/// processor's cache to requests, and large ones keep up with a collector that is far away.
+pub(super) const PACE: Pace = Pace { enough: 128, most: 512, patience: Duration::from_millis(500) };
 
 /// So often a batch is tried when the collector does not answer: a restart of a minute costs only what the queue cannot hold.
 const ATTEMPTS: usize = 6;
@@ -104,21 +105,11 @@ impl Piece {
             Self::Span(_) => 1,
         }
     }
-
-    pub(super) fn push_spans(&self, all: &mut Vec<SpanData>, masks: &Masks) {
-        match self {
-            Self::Record(recorded) => push_spans(all, recorded, masks),
-            Self::Span(span) => {
-                let mut span = SpanData::clone(span);
-                redact_span(&mut span);
-                all.push(span);
-            }
-        }
-    }
 }
 
 /// The last line of defence against a secret in a span that somebody wrote by hand.
-fn redact_span(span: &mut SpanData) {
+pub(super) fn redacted(span: &SpanData) -> SpanData {
+    let mut span = span.clone();
     redact_text(&mut span.name);
     for event in &mut span.events.events {
         redact_text(&mut event.name);
@@ -134,6 +125,7 @@ fn redact_span(span: &mut SpanData) {
             attribute.value = Value::String(StringValue::from(redact(text.as_str()).into_owned()));
         }
     }
+    span
 }
 
 fn redact_text(text: &mut Cow<'static, str>) {

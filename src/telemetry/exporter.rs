@@ -7,7 +7,12 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanExporter as _};
 
-use super::{export::Piece, mask::Masks, wire::Wire};
+use super::{
+    export::{Piece, redacted},
+    mask::Masks,
+    spans::each_span,
+    wire::Wire,
+};
 
 /// By protocol.
 #[derive(Debug)]
@@ -24,21 +29,28 @@ pub(super) enum Exporter {
 impl Exporter {
     /// Sends the spans of a batch; one call at a time.
     pub(super) async fn export(&self, batch: &[Piece], masks: &Masks) -> OTelSdkResult {
-        let mut spans = Vec::new();
         match self {
             Self::Grpc(exporter) => {
+                let mut spans = Vec::with_capacity(batch.len());
                 for piece in batch {
-                    piece.push_spans(&mut spans, masks);
+                    match piece {
+                        Piece::Record(recorded) => each_span(recorded, |mut span, attributes| {
+                            attributes.tell(&mut span.attributes, masks);
+                            spans.push(span);
+                        }),
+                        Piece::Span(span) => spans.push(redacted(span)),
+                    }
                 }
                 exporter.export(spans).await
             }
             Self::Http { exporter, carrier, wire } => {
                 let mut request = wire.begin(carrier.unload());
                 for piece in batch {
-                    // The same memory for each: what the requests' threads use stays in the cache.
-                    piece.push_spans(&mut spans, masks);
-                    for span in spans.drain(..) {
-                        request.push(&span);
+                    match piece {
+                        Piece::Record(recorded) => {
+                            each_span(recorded, |span, attributes| request.push(&span, |to| attributes.tell(to, masks)));
+                        }
+                        Piece::Span(span) => request.push(&redacted(span), |_| {}),
                     }
                 }
                 carrier.load(request.finish());

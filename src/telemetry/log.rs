@@ -28,7 +28,7 @@ use super::{
 use crate::domain::clock::Timestamp;
 
 /// A line is written within 100 ms, and many at once when there are many.
-pub(super) const PACE: Pace = Pace { batch: 256, patience: Duration::from_millis(100) };
+pub(super) const PACE: Pace = Pace { enough: 256, most: 256, patience: Duration::from_millis(100) };
 /// So many lines may wait for a slow reader of the log.
 pub(super) const CAPACITY: usize = 65_536;
 /// And so much memory.
@@ -113,7 +113,7 @@ fn line(recorded: &Recorded, item: Option<(usize, Duration)>, elapsed: Duration,
     let span = recorded.span_id(item.map(|(index, _)| index));
     fields.extend(span.map(|id| KeyValue::new(names::SPAN_ID, id.to_string())));
     fields.extend(attributes::of_line(record, judgement, masks));
-    fields.extend(item.map(|(index, _)| attributes::number(names::BATCH_INDEX, index)));
+    fields.extend(item.map(|(index, _)| KeyValue::new(names::BATCH_INDEX, attributes::count(index))));
     fields.push(KeyValue::new(names::ELAPSED_US, elapsed));
     // Maps of texts and numbers always serialize.
     serde_json::to_string(&Line(&fields)).unwrap_or_default() + "\n"

@@ -14,10 +14,12 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// When the thread takes what waits: as soon as there is a batch of it, at the latest after `patience`.
+/// When the thread takes what waits, and how much: as soon as there is `enough`, at the latest after `patience`; of more than that
+/// about `most` at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    pub(super) batch: usize,
+    pub(super) enough: usize,
+    pub(super) most: usize,
     pub(super) patience: Duration,
 }
 
@@ -58,7 +60,7 @@ struct Gauge {
     /// What came after the end.
     late: AtomicU64,
     closed: AtomicBool,
-    /// Told when the first item arrives and when a batch is full, so that a busy sender makes no system call per item.
+    /// Told when the first item arrives and when there are enough, so that a busy sender makes no system call per item.
     wake: Notify,
     deadline: watch::Sender<Option<Instant>>,
 }
@@ -90,7 +92,7 @@ impl<T> Sender<T> {
             (if is_late { &gauge.late } else { &gauge.dropped }).fetch_add(load.count as u64, Ordering::Relaxed);
             return false;
         }
-        if before == 0 || (before < gauge.pace.batch && after >= gauge.pace.batch) {
+        if before == 0 || (before < gauge.pace.enough && after >= gauge.pace.enough) {
             gauge.wake.notify_one();
         }
         true
@@ -149,17 +151,17 @@ impl<T> Receiver<T> {
         };
         reached(1).await;
         if !closed() {
-            let _ = timeout(gauge.pace.patience, reached(gauge.pace.batch)).await;
+            let _ = timeout(gauge.pace.patience, reached(gauge.pace.enough)).await;
         }
-        let batch = self.take(gauge.pace.batch);
+        let batch = self.take(gauge.pace.most);
         (!batch.is_empty() || !closed()).then_some(batch)
     }
 
-    /// Takes what waits, up to about `batch` by weight, without waiting for more.
-    fn take(&self, batch: usize) -> Vec<T> {
+    /// Takes what waits, up to about `most` by weight, without waiting for more.
+    fn take(&self, most: usize) -> Vec<T> {
         let mut items = Vec::new();
         let mut taken = Load { count: 0, bytes: 0 };
-        while taken.count < batch {
+        while taken.count < most {
             let Ok((load, item)) = self.channel.try_recv() else { break };
             taken = Load { count: taken.count + load.count, bytes: taken.bytes + load.bytes };
             items.push(item);
@@ -174,7 +176,7 @@ impl<T> Receiver<T> {
         let has_room = waiting <= gauge.capacity.count / 2
             && gauge.bytes.load(Ordering::SeqCst) <= gauge.capacity.bytes / 2
             && !gauge.closed.load(Ordering::SeqCst);
-        has_room && waiting > 4 * gauge.pace.batch
+        has_room && waiting > 4 * gauge.pace.most
     }
 
     /// Ends when the queue is closed and its deadline is over.
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
 
     /// Patience that no test waits for.
-    const PACE: Pace = Pace { batch: 4, patience: Duration::from_hours(1) };
+    const PACE: Pace = Pace { enough: 4, most: 4, patience: Duration::from_hours(1) };
 
     /// Things that hold ten bytes each, in a queue whose memory is never what is short.
     fn of(count: usize) -> Load {
@@ -237,6 +239,14 @@ mod tests {
         assert!((0..8).all(|n| sender.offer(of(1), n)));
         assert_eq!(receiver.next_batch().await, Some(vec![0, 1, 2, 3]));
         assert_eq!(receiver.next_batch().await, Some(vec![4, 5, 6, 7]));
+    }
+
+    #[tokio::test]
+    async fn what_came_while_nobody_looked_is_taken_together_up_to_a_size() {
+        let (sender, receiver) = bounded(of(100), Pace { most: 6, ..PACE });
+        assert!((0..10).all(|n| sender.offer(of(1), n)));
+        assert_eq!(receiver.next_batch().await, Some((0..6).collect()));
+        assert_eq!(receiver.next_batch().await, Some((6..10).collect()));
     }
 
     #[tokio::test]

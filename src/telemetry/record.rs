@@ -7,8 +7,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use opentelemetry::StringValue;
-
 use super::{config::LoggedDecisions, context::RecordedContext, parent::TraceParent};
 use crate::domain::{
     decision::{Decision, Verdict},
@@ -212,14 +210,6 @@ impl CallerText {
     /// Bytes of it.
     pub(super) fn len(&self) -> usize {
         self.text.len()
-    }
-
-    /// The text without anything shaped like a secret, as an attribute of a span.
-    pub(super) fn shared(&self) -> StringValue {
-        match self.clean() {
-            Cow::Borrowed(_) => Arc::clone(&self.text).into(),
-            Cow::Owned(clean) => clean.into(),
-        }
     }
 
     /// The text without anything shaped like a secret.

@@ -3,17 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::{
-    InstrumentationScope, KeyValue,
+    InstrumentationScope,
     trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{
-    attributes,
+    attributes::{Attributes, Part},
     config::LoggedDecisions,
-    mask::Masks,
-    names,
-    record::{Answer, DecisionRecord, Judgement},
+    record::{Answer, DecisionRecord},
 };
 use crate::domain::{permission::Permission, random::Random};
 
@@ -87,32 +85,29 @@ fn drawn<const N: usize>(random: &Random) -> [u8; N] {
     bytes
 }
 
-/// Adds the server span of a call, then one span per request of a batch.
-pub(super) fn push_spans(all: &mut Vec<SpanData>, recorded: &Recorded, masks: &Masks) {
+/// Makes the server span of a call, then one span per request of a batch: each as yet without its attributes, and those.
+pub(super) fn each_span<'a>(recorded: &'a Recorded, mut with: impl FnMut(SpanData, Attributes<'a>)) {
     let record = &recorded.record;
     let parent = record.parent.map_or(SpanId::INVALID, |parent| parent.span);
     let when = (record.start, record.elapsed);
     let mut server = span(recorded, None, (parent, record.parent.is_some()), when);
     server.name = record.entry_point.span_name().into();
     server.span_kind = SpanKind::Server;
-    let judgement = if let Answer::One(judgement) = &record.answer { Some(judgement) } else { None };
-    server.attributes = attributes::of_server(record, judgement, masks);
+    let mut with = |mut span: SpanData, part: Part<'a>| {
+        let attributes = Attributes { record, part };
+        // A deny is a correct answer.
+        span.status = attributes.error().map_or(Status::Unset, |code| Status::error(code.to_owned()));
+        with(span, attributes);
+    };
     match &record.answer {
-        Answer::One(judgement) => {
-            mark_error(&mut server, judgement, record.status);
-            all.push(server);
-        }
+        Answer::One(judgement) => with(server, Part::Whole(judgement)),
         Answer::Batch(items) => {
-            server.attributes.push(attributes::number(names::BATCH_SIZE, items.len()));
             let parent = (server.span_context.span_id(), false);
-            all.push(server);
-            all.extend(items.iter().enumerate().map(|(index, item)| {
-                let mut child = span(recorded, Some(index), parent, (later(record.start, item.after), item.elapsed));
-                child.attributes = attributes::of_item(record, &item.judgement, masks);
-                child.attributes.push(attributes::number(names::BATCH_INDEX, index));
-                mark_error(&mut child, &item.judgement, record.status);
-                child
-            }));
+            with(server, Part::Batch(items.len()));
+            for (index, item) in items.iter().enumerate() {
+                let when = (later(record.start, item.after), item.elapsed);
+                with(span(recorded, Some(index), parent, when), Part::Item(index, &item.judgement));
+            }
         }
     }
 }
@@ -143,15 +138,6 @@ fn span(recorded: &Recorded, item: Option<usize>, parent: (SpanId, bool), when: 
 /// `start` plus `by`; `start` itself where no clock would go on.
 pub(super) fn later(start: SystemTime, by: Duration) -> SystemTime {
     start.checked_add(by).unwrap_or(start)
-}
-
-/// A deny is a correct answer; an error is a policy that failed, or an answer of 500 and above.
-fn mark_error(span: &mut SpanData, judgement: &Judgement, status: u16) {
-    let code = judgement.outcome.code().filter(|_| judgement.outcome.is_policy_error() || status >= 500);
-    if let Some(code) = code {
-        span.status = Status::error(code.to_owned());
-        span.attributes.push(KeyValue::new(names::ERROR_TYPE, code.to_owned()));
-    }
 }
 
 /// Who makes the spans.

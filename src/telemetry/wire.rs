@@ -1,7 +1,8 @@
 //! Spans in OTLP's protobuf, written at one go.
 //!
 //! The OTLP exporter makes a message of every attribute and measures each one again on every level above it. With some twenty
-//! attributes that was dearer than all else that a decision's record costs, so spans are written here and only carried by it.
+//! attributes that was dearer than all else that a decision's record costs, so spans are written here, straight from the record,
+//! and only carried by it.
 //! Field numbers: `opentelemetry/proto/trace/v1/trace.proto` and `common/v1/common.proto`. A test reads everything back and holds
 //! it against what the exporter itself would have sent.
 
@@ -11,17 +12,22 @@ mod tests;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::{
-    Array, InstrumentationScope, KeyValue, Value,
+    Array, InstrumentationScope, Key, KeyValue, StringValue, Value,
     trace::{Event, Link, SpanContext, SpanId, SpanKind, Status},
 };
 use opentelemetry_http::Bytes;
 use opentelemetry_sdk::{Resource, trace::SpanData};
+
+use super::attributes::Fields;
 
 /// How a field is laid out.
 const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED_32: u64 = 5;
+
+/// `Span.attributes`
+const ATTRIBUTES: u64 = 9;
 
 /// `SpanFlags`: it is known whether the parent is remote; it is.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -64,7 +70,7 @@ impl Wire {
     pub(super) fn begin(&self, mut out: Vec<u8>) -> Writing<'_> {
         let room = self.resource.len() + self.scope.len() + HEADS;
         out.resize(room, 0);
-        Writing { wire: self, room, out }
+        Writing { wire: self, room, out, attributes: Vec::new() }
     }
 }
 
@@ -75,12 +81,18 @@ pub(super) struct Writing<'w> {
     /// Before the first span: how long what encloses it is, is known at the end.
     room: usize,
     out: Vec<u8>,
+    /// Of the span that is written: how long they are, is known only then.
+    attributes: Vec<u8>,
 }
 
 impl Writing<'_> {
-    pub(super) fn push(&mut self, span: &SpanData) {
-        write_head(&mut self.out, 2, span_length(span));
-        write_span(&mut self.out, span);
+    /// Adds a span, and the attributes that it does not have yet.
+    pub(super) fn push(&mut self, span: &SpanData, tell: impl FnOnce(&mut Told<'_>)) {
+        self.attributes.clear();
+        write_attributes(&mut self.attributes, ATTRIBUTES, &span.attributes);
+        tell(&mut Told(&mut self.attributes));
+        write_head(&mut self.out, 2, span_length(span, self.attributes.len()));
+        write_span(&mut self.out, span, &self.attributes);
     }
 
     /// The whole request.
@@ -100,8 +112,50 @@ impl Writing<'_> {
     }
 }
 
-/// `Span`; its length is [`span_length`].
-fn write_span(out: &mut Vec<u8>, span: &SpanData) {
+/// The attributes of a span, written as they are told.
+#[derive(Debug)]
+pub(super) struct Told<'o>(&'o mut Vec<u8>);
+
+impl Told<'_> {
+    fn begin(&mut self, name: &str, value: usize) {
+        write_head(self.0, ATTRIBUTES, text_length(1, name) + framed(2, value));
+        write_text(self.0, 1, name);
+        write_head(self.0, 2, value);
+    }
+}
+
+impl Fields for Told<'_> {
+    fn text(&mut self, name: impl Into<Key> + AsRef<str>, text: &str) {
+        self.begin(name.as_ref(), framed(1, text.len()));
+        write_bytes(self.0, 1, text.as_bytes());
+    }
+
+    fn texts<'a>(&mut self, name: &'static str, texts: impl Iterator<Item = &'a str> + Clone) {
+        let list = texts_length(texts.clone());
+        self.begin(name, framed(5, list));
+        write_head(self.0, 5, list);
+        write_texts(self.0, texts);
+    }
+
+    fn number(&mut self, name: impl Into<Key> + AsRef<str>, number: i64) {
+        let value = Value::I64(number);
+        self.begin(name.as_ref(), value_length(&value));
+        write_value(self.0, &value);
+    }
+
+    fn flag(&mut self, name: impl Into<Key> + AsRef<str>, flag: bool) {
+        let value = Value::Bool(flag);
+        self.begin(name.as_ref(), value_length(&value));
+        write_value(self.0, &value);
+    }
+
+    fn field(&mut self, field: KeyValue) {
+        write_attributes(self.0, ATTRIBUTES, &[field]);
+    }
+}
+
+/// `Span`; its length is [`span_length`]. Its attributes are written already.
+fn write_span(out: &mut Vec<u8>, span: &SpanData, attributes: &[u8]) {
     let context = &span.span_context;
     write_context(out, context);
     if span.parent_span_id != SpanId::INVALID {
@@ -111,7 +165,7 @@ fn write_span(out: &mut Vec<u8>, span: &SpanData) {
     write_number(out, 6, kind(&span.span_kind));
     write_fixed_64(out, 7, nanos(span.start_time));
     write_fixed_64(out, 8, nanos(span.end_time));
-    write_attributes(out, 9, &span.attributes);
+    out.extend_from_slice(attributes);
     write_number(out, 10, span.dropped_attributes_count.into());
     for event in &span.events.events {
         write_bytes(out, 11, &event_message(event));
@@ -125,7 +179,7 @@ fn write_span(out: &mut Vec<u8>, span: &SpanData) {
     write_fixed_32(out, 16, flags(context, span.parent_span_is_remote));
 }
 
-fn span_length(span: &SpanData) -> usize {
+fn span_length(span: &SpanData, attributes: usize) -> usize {
     let parent = if span.parent_span_id == SpanId::INVALID { 0 } else { framed(4, size_of::<u64>()) };
     let events: usize = span.events.events.iter().map(|event| framed(11, event_message(event).len())).sum();
     let links: usize = span.links.links.iter().map(|link| framed(13, link_message(link).len())).sum();
@@ -134,7 +188,7 @@ fn span_length(span: &SpanData) -> usize {
         + text_length(5, &span.name)
         + number_length(6, kind(&span.span_kind))
         + 2 * (1 + size_of::<u64>())
-        + attributes_length(9, &span.attributes)
+        + attributes
         + number_length(10, span.dropped_attributes_count.into())
         + events
         + number_length(12, span.events.dropped_count.into())
@@ -214,10 +268,6 @@ fn write_attributes(out: &mut Vec<u8>, field: u64, attributes: &[KeyValue]) {
     }
 }
 
-fn attributes_length(field: u64, attributes: &[KeyValue]) -> usize {
-    attributes.iter().map(|attribute| framed(field, attribute_length(attribute))).sum()
-}
-
 fn attribute_length(attribute: &KeyValue) -> usize {
     text_length(1, attribute.key.as_str()) + framed(2, value_length(&attribute.value))
 }
@@ -232,12 +282,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Array(array) => {
             write_head(out, 5, array_length(array));
             match array {
-                Array::String(elements) => {
-                    for element in elements {
-                        write_head(out, 1, framed(1, element.as_str().len()));
-                        write_bytes(out, 1, element.as_str().as_bytes());
-                    }
-                }
+                Array::String(elements) => write_texts(out, elements.iter().map(StringValue::as_str)),
                 other => each(other, |element| {
                     write_head(out, 1, value_length(element));
                     write_value(out, element);
@@ -262,11 +307,23 @@ fn value_length(value: &Value) -> usize {
 
 fn array_length(array: &Array) -> usize {
     if let Array::String(elements) = array {
-        return elements.iter().map(|element| framed(1, framed(1, element.as_str().len()))).sum();
+        return texts_length(elements.iter().map(StringValue::as_str));
     }
     let mut length = 0;
     each(array, |element| length += framed(1, value_length(element)));
     length
+}
+
+/// The elements of a list of texts.
+fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a str>) {
+    for text in texts {
+        write_head(out, 1, framed(1, text.len()));
+        write_bytes(out, 1, text.as_bytes());
+    }
+}
+
+fn texts_length<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| framed(1, framed(1, text.len()))).sum()
 }
 
 /// The elements of a list that is none of texts, as values.
@@ -292,8 +349,13 @@ const fn framed(field: u64, length: usize) -> usize {
 }
 
 fn write_head(out: &mut Vec<u8>, field: u64, length: usize) {
-    write_varint(out, field << 3 | LENGTH);
-    write_varint(out, length as u64);
+    // Nearly all are so short: both bytes at once.
+    if let (Ok(head @ ..0x80), Ok(length @ ..0x80)) = (u8::try_from(field << 3 | LENGTH), u8::try_from(length)) {
+        out.extend_from_slice(&[head, length]);
+    } else {
+        write_varint(out, field << 3 | LENGTH);
+        write_varint(out, length as u64);
+    }
 }
 
 fn write_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {

@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use opentelemetry::{
-    StringValue,
-    trace::{TraceFlags, TraceId, TraceState},
-};
+use opentelemetry::trace::{TraceFlags, TraceId, TraceState};
 use opentelemetry_proto::{
     tonic::collector::trace::v1::ExportTraceServiceRequest,
     transform::{common::tonic::ResourceAttributesWithSchema, trace::tonic::group_spans_by_resource_and_scope},
@@ -112,13 +109,29 @@ fn span() -> impl Strategy<Value = SpanData> {
     )
 }
 
+/// Tells an attribute as a record does.
+fn tell(to: &mut Told<'_>, KeyValue { key, value, .. }: &KeyValue) {
+    let name = key.as_str().to_owned();
+    match value {
+        Value::String(text) => to.text(name, text.as_str()),
+        Value::Bool(flag) => to.flag(name, *flag),
+        Value::I64(number) => to.number(name, *number),
+        Value::Array(Array::String(list)) => to.texts(name.leak(), list.iter().map(StringValue::as_str)),
+        other => to.field(KeyValue::new(name, other.clone())),
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_what_the_exporter_would_send(spans in vec(span(), 1..6), resource in resource()) {
         let wire = Wire::new(&resource, &scope());
         let mut request = wire.begin(Vec::new());
         for span in &spans {
-            request.push(span);
+            // However they come: with the span, or told beside it.
+            let told = span.attributes.len() / 2;
+            let (before, after) = span.attributes.split_at(told);
+            let bare = SpanData { attributes: before.to_vec(), ..span.clone() };
+            request.push(&bare, |to| after.iter().for_each(|attribute| tell(to, attribute)));
         }
         let written = request.finish();
         prop_assert_eq!(ExportTraceServiceRequest::decode(&*written).unwrap(), library(spans, &resource));
