@@ -7,6 +7,7 @@ use crate::{
     domain::{
         admin::Admin,
         audit::{Actor, Author},
+        clock::Timestamp,
         key::Refusal,
         secret::{Plane, Secret},
     },
@@ -48,13 +49,18 @@ fn is_token68(token: &str) -> bool {
 ///
 /// # Errors
 /// Why not, for telemetry; the caller is told the same whatever it was.
-pub(super) fn authenticate_key(app: &App, snapshot: &Snapshot, token: Option<&str>) -> Result<Found, (Refusal, Option<Found>)> {
+pub(super) fn authenticate_key(
+    app: &App,
+    snapshot: &Snapshot,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<Found, (Refusal, Option<Found>)> {
     let token = token.ok_or((Refusal::Missing, None))?;
     let secret = Secret::parse(&app.prefix, token).map_err(|_| (Refusal::Malformed, None))?;
     if secret.plane() == Plane::Admin {
         return Err((Refusal::Unknown, None));
     }
-    snapshot.authenticate(app.peppers.candidates(&secret), app.now())
+    snapshot.authenticate(app.peppers.candidates(&secret), now)
 }
 
 /// Finds the admin behind a bearer token, in the store: a revoked token opens nothing on any replica.

@@ -3,7 +3,7 @@
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, Request as HttpRequest, State},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
@@ -11,7 +11,7 @@ use super::{
     auth::{authenticate_key, bearer},
     body::parse_object,
     decision::{DecisionBody, decide, denial, read_request},
-    envelope::{Answered, AnsweredAt, Envelope},
+    envelope::{Answered, AnsweredAt, Envelope, HEADERS},
     error::{ApiError, Errors},
     fresh::{Fresh, fresh, min_revision},
     input::{DECISION_LIMIT, check_json, read_body},
@@ -94,13 +94,14 @@ impl Call {
         bytes: &Bytes,
         request_id: &str,
     ) -> Result<Response, ApiError> {
-        let found = authenticate_key(app, snapshot, token).map_err(|(refusal, found)| {
+        let now = self.id.moment();
+        let found = authenticate_key(app, snapshot, token, now).map_err(|(refusal, found)| {
             self.outcome = Some(Outcome::Refused(refusal));
             self.key = found.as_ref().map(found_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = app.keeper.caller(&found, snapshot);
-        app.keeper.note_use(&caller, &found);
+        app.keeper.note_use(&caller, &found, now);
         self.key = Some(known_key(&found, &caller));
         let request = self.request.insert(parse_object(bytes).and_then(read_request)?);
         let decision = decide(app, snapshot, &caller, request, self.id)?;
@@ -137,6 +138,9 @@ fn allow(body: &DecisionBody<'_>) -> Result<Response, ApiError> {
     let mut json = Vec::with_capacity(USUAL);
     serde_json::to_writer(&mut json, body).map_err(|_| ApiError::Internal)?;
     let mut response = Response::new(Body::from(json));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // With room for all that will come: a map that grows is made again.
+    let mut headers = HeaderMap::with_capacity(1 + HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.headers_mut() = headers;
     Ok(response)
 }

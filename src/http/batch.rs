@@ -78,13 +78,14 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     fn answer(&mut self, token: Option<&str>, bytes: &[u8]) -> Result<Vec<Value>, ApiError> {
-        let found = authenticate_key(self.app, self.snapshot, token).map_err(|(refusal, found)| {
+        let now = self.app.now();
+        let found = authenticate_key(self.app, self.snapshot, token, now).map_err(|(refusal, found)| {
             self.refused = Some(Outcome::Refused(refusal));
             self.key = found.as_ref().map(found_key);
             ApiError::InvalidApiKey { sent: token.is_some() }
         })?;
         let caller = self.app.keeper.caller(&found, self.snapshot);
-        self.app.keeper.note_use(&caller, &found);
+        self.app.keeper.note_use(&caller, &found, now);
         self.key = Some(known_key(&found, &caller));
         let mut fields = parse_object(bytes)?;
         let requests = fields.list("requests")?.ok_or_else(|| missing("requests"))?;

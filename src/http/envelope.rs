@@ -14,7 +14,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REVISION: HeaderName = HeaderName::from_static("claviger-revision");
 
 /// Headers that an answer has from here and from the connection.
-const HEADERS: usize = 7;
+pub(super) const HEADERS: usize = 7;
 
 /// The revision that an answer was made from, where it was not the current one of the moment it leaves.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl Envelope {
 fn request_id(app: &AppState, headers: &HeaderMap) -> Arc<str> {
     let fits = |text: &&str| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) && !holds_secret(text);
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fits);
-    given.map_or_else(|| RequestId::new(app.now(), &app.random).to_string().into(), Into::into)
+    given.map_or_else(|| (*RequestId::new(app.now(), &app.random).text()).into(), Into::into)
 }
 
 /// Whether the caller prefers RFC 9457.

@@ -74,11 +74,11 @@ pub(super) async fn whoami(State(app): State<AppState>, request: HttpRequest) ->
 
 impl WhoAmI {
     fn of(app: &App, snapshot: &Snapshot, token: Option<&str>) -> Result<Self, Refusal> {
-        let found = authenticate_key(app, snapshot, token).map_err(|(refusal, _)| refusal)?;
-        let caller = app.keeper.caller(&found, snapshot);
-        app.keeper.note_use(&caller, &found);
-        let engine = &snapshot.policies().engine;
         let now = app.now();
+        let found = authenticate_key(app, snapshot, token, now).map_err(|(refusal, _)| refusal)?;
+        let caller = app.keeper.caller(&found, snapshot);
+        app.keeper.note_use(&caller, &found, now);
+        let engine = &snapshot.policies().engine;
         let allowed = |name: &Permission| {
             let request = Request { action: name.to_string(), resource: None, context: Map::new() };
             engine.read(&request, &caller, now).is_ok_and(|question| engine.decide(&caller, &question).is_allow())

@@ -225,9 +225,8 @@ impl Keeper {
         self.pool.caller(found, &snapshot.policies)
     }
 
-    /// Remembers that the secret was used; written within a minute.
-    pub fn note_use(&self, caller: &Caller, found: &Found) {
-        let at = self.now();
+    /// Remembers that the secret was used at a moment of [`Self::now`]; written within a minute.
+    pub fn note_use(&self, caller: &Caller, found: &Found, at: Timestamp) {
         if caller.is_new_use(found.secret.id, at) {
             self.uses.note(found.secret.id, at);
         }

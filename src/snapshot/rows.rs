@@ -93,6 +93,9 @@ struct Owner {
     row: Arc<KeyRow>,
 }
 
+/// Any owner of a beginning.
+struct Beginning(u64);
+
 /// The place right before all owners of a beginning: keys whose hashes begin alike lie side by side.
 struct Before(u64);
 
@@ -130,10 +133,14 @@ impl Rows {
 
     pub(super) fn find(&self, hash: &SecretHash) -> Option<Found> {
         let beginning = beginning(hash);
-        let owners = self.owners.range(Before(beginning)..).take_while(|owner| owner.beginning == beginning);
-        let (key, secret) = owners.map(|owner| &owner.row).find_map(|key| Some((key, key.secret(hash)?)))?;
+        let opened = |owner: &'_ Owner| Some((owner.row.clone(), owner.row.secret(hash)?));
+        // Hardly ever does more than one begin so.
+        let (key, secret) = opened(self.owners.get(&Beginning(beginning))?).or_else(|| {
+            let mut owners = self.owners.range(Before(beginning)..).take_while(|owner| owner.beginning == beginning);
+            owners.find_map(opened)
+        })?;
         let org = self.orgs.get(&key.org)?;
-        Some(Found { key: key.clone(), org: org.clone(), secret })
+        Some(Found { org: org.clone(), key, secret })
     }
 
     /// A digest of what decisions are made from: the same on every replica that holds the same, in whatever order it came.
@@ -322,6 +329,18 @@ macro_rules! ordered {
 ordered!(ById, |a: &Self, b: &Self| a.0.id.cmp(&b.0.id));
 // Looking at a row costs a trip to memory: only where hashes begin alike.
 ordered!(Owner, |a: &Self, b: &Self| a.beginning.cmp(&b.beginning).then_with(|| a.row.id.cmp(&b.row.id)));
+
+impl Equivalent<Owner> for Beginning {
+    fn equivalent(&self, owner: &Owner) -> bool {
+        self.0 == owner.beginning
+    }
+}
+
+impl Comparable<Owner> for Beginning {
+    fn compare(&self, owner: &Owner) -> Ordering {
+        self.0.cmp(&owner.beginning)
+    }
+}
 
 impl Equivalent<Owner> for Before {
     fn equivalent(&self, _: &Owner) -> bool {
