@@ -25,8 +25,8 @@ use super::{
 };
 use crate::domain::redact::{holds_secret, redact};
 
-/// An export holds about 128 spans, what came in half a second, or up to 512 where the last one took longer: small ones leave the
-/// processor's cache to requests, and large ones keep up with a collector that is far away.
+/// An export holds about 128 spans, what came in half a second, or up to 512 where the last one took longer: small ones hold up
+/// requests less, and large ones keep up with a collector that is far away.
 pub(super) const PACE: Pace = Pace { enough: 128, most: 512, patience: Duration::from_millis(500) };
 
 /// So often a batch is tried when the collector does not answer: a restart of a minute costs only what the queue cannot hold.
