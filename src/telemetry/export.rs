@@ -25,7 +25,7 @@ use super::{
 };
 use crate::domain::redact::{holds_secret, redact};
 
-/// An export holds about 128 spans, what came in half a second, or up to 512 where the last one took longer: small ones hold up
+/// An export holds about 128 spans, what came in half a second, or up to 512 where the last one took long: small ones hold up
 /// requests less, and large ones keep up with a collector that is far away.
 pub(super) const PACE: Pace = Pace { enough: 128, most: 512, patience: Duration::from_millis(500) };
 
@@ -65,7 +65,7 @@ pub(super) async fn export_spans(queue: &Receiver<Piece>, exporter: &Exporter, t
                 counter.fetch_add(count, Ordering::Relaxed);
             }
             complain(outcome.as_ref().err().map(String::as_str));
-            if outcome.is_ok() && queue.is_behind() {
+            if outcome.is_ok() && queue.has_time() {
                 // What waited for a collector that was away is sent beside requests, and not in their stead.
                 sleep(asked.elapsed().min(BREATH)).await;
             }

@@ -1,6 +1,7 @@
 //! The bounded queue between requests and a thread of telemetry: offering never waits, what does not fit is counted.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -14,8 +15,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// When the thread takes what waits, and how much: as soon as there is `enough`, at the latest after `patience`; of more than that
-/// about `most` at a time.
+/// When the thread takes what waits, and how much: as soon as there is `enough`, at the latest after `patience`; more than that, up to
+/// about `most`, only to keep up with what comes, or in a hurry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     pub(super) enough: usize,
@@ -45,7 +46,8 @@ pub(super) fn bounded<T>(capacity: Load, pace: Pace) -> (Sender<T>, Receiver<T>)
         wake: Notify::new(),
         deadline,
     });
-    (Sender { channel: sender, gauge: Arc::clone(&gauge) }, Receiver { channel: receiver, gauge, closing })
+    let last = Cell::new(Taken { count: 0, left: 0 });
+    (Sender { channel: sender, gauge: Arc::clone(&gauge) }, Receiver { channel: receiver, gauge, closing, last })
 }
 
 #[derive(Debug)]
@@ -137,6 +139,14 @@ pub(super) struct Receiver<T> {
     channel: mpsc::Receiver<(Load, T)>,
     gauge: Arc<Gauge>,
     closing: watch::Receiver<Option<Instant>>,
+    last: Cell<Taken>,
+}
+
+/// The last batch: how many there were, and how many were left.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    count: usize,
+    left: usize,
 }
 
 impl<T> Receiver<T> {
@@ -153,7 +163,10 @@ impl<T> Receiver<T> {
         if !closed() {
             let _ = timeout(gauge.pace.patience, reached(gauge.pace.enough)).await;
         }
-        let batch = self.take(gauge.pace.most);
+        let Pace { enough, most, .. } = gauge.pace;
+        // A third more than came: what waited for a collector that was away gets less and less, and requests hardly notice.
+        let some = self.came().saturating_mul(4) / 3;
+        let batch = self.take(if self.is_in_hurry() { most } else { some.clamp(enough, most) });
         (!batch.is_empty() || !closed()).then_some(batch)
     }
 
@@ -167,16 +180,27 @@ impl<T> Receiver<T> {
             items.push(item);
         }
         self.gauge.give_back(taken);
+        self.last.set(Taken { count: taken.count, left: self.gauge.waiting.load(Ordering::SeqCst) });
         items
     }
 
-    /// Whether so much waits that it takes a while, and not so much that there is any hurry.
-    pub(super) fn is_behind(&self) -> bool {
-        let (gauge, waiting) = (&*self.gauge, self.gauge.waiting.load(Ordering::SeqCst));
-        let has_room = waiting <= gauge.capacity.count / 2
-            && gauge.bytes.load(Ordering::SeqCst) <= gauge.capacity.bytes / 2
-            && !gauge.closed.load(Ordering::SeqCst);
-        has_room && waiting > 4 * gauge.pace.most
+    /// What came since the last batch.
+    fn came(&self) -> usize {
+        self.gauge.waiting.load(Ordering::SeqCst).saturating_sub(self.last.get().left)
+    }
+
+    /// Whether the queue is nearly full, or ends.
+    fn is_in_hurry(&self) -> bool {
+        let Gauge { capacity, waiting, bytes, closed, .. } = &*self.gauge;
+        waiting.load(Ordering::SeqCst) > capacity.count / 4 * 3
+            || bytes.load(Ordering::SeqCst) > capacity.bytes / 4 * 3
+            || closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is time for a rest: so much waits that it takes a while anyway, and it gets less.
+    pub(super) fn has_time(&self) -> bool {
+        let is_long = self.gauge.waiting.load(Ordering::SeqCst) > 4 * self.gauge.pace.most;
+        is_long && !self.is_in_hurry() && self.came() < self.last.get().count / 4 * 3
     }
 
     /// Ends when the queue is closed and its deadline is over.
@@ -242,11 +266,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_while_nobody_looked_is_taken_together_up_to_a_size() {
-        let (sender, receiver) = bounded(of(100), Pace { most: 6, ..PACE });
-        assert!((0..10).all(|n| sender.offer(of(1), n)));
-        assert_eq!(receiver.next_batch().await, Some((0..6).collect()));
-        assert_eq!(receiver.next_batch().await, Some((6..10).collect()));
+    async fn a_batch_is_a_third_larger_than_what_came_since_the_last_one() {
+        let (sender, receiver) = bounded(of(1_000), Pace { most: 20, ..PACE });
+        let offer = |count| assert!((0..count).all(|n| sender.offer(of(1), n)));
+        let size = async || receiver.next_batch().await.map(|batch| batch.len());
+        offer(300);
+        assert_eq!((size().await, size().await), (Some(20), Some(4)), "all came at once, then nothing did");
+        offer(9);
+        assert_eq!((size().await, size().await), (Some(12), Some(4)));
+        offer(600);
+        assert_eq!((size().await, size().await), (Some(20), Some(20)), "nearly full");
     }
 
     #[tokio::test]
@@ -279,19 +308,29 @@ mod tests {
         assert_eq!((receiver.next_batch().await, sender.dropped()), (Some(vec!['d']), 1));
     }
 
-    #[test]
-    fn there_is_time_for_what_waits_while_half_of_the_room_is_left() {
-        let behind = |count, bytes| {
+    #[tokio::test]
+    async fn there_is_time_while_what_waits_gets_less_and_a_quarter_of_the_room_is_left() {
+        let has_time = async |count, bytes, came| {
             let (sender, receiver) = bounded(Load { count: 100, bytes: 1_000 }, PACE);
+            sender.offer(Load { count: 4, bytes: 0 }, ());
             sender.offer(Load { count, bytes }, ());
-            receiver.is_behind()
+            receiver.next_batch().await.unwrap();
+            sender.offer(Load { count: came, bytes: 0 }, ());
+            receiver.has_time()
         };
-        assert_eq!([4, 16, 17, 50, 51, 100].map(|count| behind(count, 0)), [false, false, true, true, false, false]);
-        assert_eq!([500, 501, 1_000].map(|bytes| behind(17, bytes)), [true, false, false]);
+        for (count, expected) in [(4, false), (16, false), (17, true), (75, true), (76, false), (96, false)] {
+            assert_eq!(has_time(count, 0, 0).await, expected, "{count}");
+        }
+        for (bytes, expected) in [(750, true), (751, false), (1_000, false)] {
+            assert_eq!(has_time(17, bytes, 0).await, expected, "{bytes} bytes");
+        }
+        assert_eq!((has_time(17, 0, 2).await, has_time(17, 0, 3).await), (true, false), "three came while four went");
         let (sender, receiver) = bounded(of(100), PACE);
+        sender.offer(of(4), ());
         sender.offer(of(17), ());
+        receiver.next_batch().await.unwrap();
         sender.close(later());
-        assert!(!receiver.is_behind(), "whoever stops is in a hurry");
+        assert!(!receiver.has_time(), "whoever stops is in a hurry");
     }
 
     #[tokio::test]
