@@ -70,7 +70,7 @@ impl Wire {
     pub(super) fn begin(&self, mut out: Vec<u8>) -> Writing<'_> {
         let room = self.resource.len() + self.scope.len() + HEADS;
         out.resize(room, 0);
-        Writing { wire: self, room, out, attributes: Vec::new() }
+        Writing { wire: self, room, out, span: Vec::new() }
     }
 }
 
@@ -81,18 +81,16 @@ pub(super) struct Writing<'w> {
     /// Before the first span: how long what encloses it is, is known at the end.
     room: usize,
     out: Vec<u8>,
-    /// Of the span that is written: how long they are, is known only then.
-    attributes: Vec<u8>,
+    /// The last span: how long it is, is known when it is written.
+    span: Vec<u8>,
 }
 
 impl Writing<'_> {
     /// Adds a span, and the attributes that it does not have yet.
     pub(super) fn push(&mut self, span: &SpanData, tell: impl FnOnce(&mut Told<'_>)) {
-        self.attributes.clear();
-        write_attributes(&mut self.attributes, ATTRIBUTES, &span.attributes);
-        tell(&mut Told(&mut self.attributes));
-        write_head(&mut self.out, 2, span_length(span, self.attributes.len()));
-        write_span(&mut self.out, span, &self.attributes);
+        self.span.clear();
+        write_span(&mut self.span, span, tell);
+        write_bytes(&mut self.out, 2, &self.span);
     }
 
     /// The whole request.
@@ -154,8 +152,8 @@ impl Fields for Told<'_> {
     }
 }
 
-/// `Span`; its length is [`span_length`]. Its attributes are written already.
-fn write_span(out: &mut Vec<u8>, span: &SpanData, attributes: &[u8]) {
+/// `Span`
+fn write_span(out: &mut Vec<u8>, span: &SpanData, tell: impl FnOnce(&mut Told<'_>)) {
     let context = &span.span_context;
     write_context(out, context);
     if span.parent_span_id != SpanId::INVALID {
@@ -165,7 +163,8 @@ fn write_span(out: &mut Vec<u8>, span: &SpanData, attributes: &[u8]) {
     write_number(out, 6, kind(&span.span_kind));
     write_fixed_64(out, 7, nanos(span.start_time));
     write_fixed_64(out, 8, nanos(span.end_time));
-    out.extend_from_slice(attributes);
+    write_attributes(out, ATTRIBUTES, &span.attributes);
+    tell(&mut Told(out));
     write_number(out, 10, span.dropped_attributes_count.into());
     for event in &span.events.events {
         write_bytes(out, 11, &event_message(event));
@@ -179,26 +178,6 @@ fn write_span(out: &mut Vec<u8>, span: &SpanData, attributes: &[u8]) {
     write_fixed_32(out, 16, flags(context, span.parent_span_is_remote));
 }
 
-fn span_length(span: &SpanData, attributes: usize) -> usize {
-    let parent = if span.parent_span_id == SpanId::INVALID { 0 } else { framed(4, size_of::<u64>()) };
-    let events: usize = span.events.events.iter().map(|event| framed(11, event_message(event).len())).sum();
-    let links: usize = span.links.links.iter().map(|link| framed(13, link_message(link).len())).sum();
-    context_length(&span.span_context)
-        + parent
-        + text_length(5, &span.name)
-        + number_length(6, kind(&span.span_kind))
-        + 2 * (1 + size_of::<u64>())
-        + attributes
-        + number_length(10, span.dropped_attributes_count.into())
-        + events
-        + number_length(12, span.events.dropped_count.into())
-        + links
-        + number_length(14, span.links.dropped_count.into())
-        + framed(15, status_message(&span.status).len())
-        + head_length(16)
-        + size_of::<u32>()
-}
-
 /// The first three fields of a `Span`, and of a `Link`.
 fn write_context(out: &mut Vec<u8>, context: &SpanContext) {
     write_bytes(out, 1, &context.trace_id().to_bytes());
@@ -206,11 +185,6 @@ fn write_context(out: &mut Vec<u8>, context: &SpanContext) {
     write_text(out, 3, &context.trace_state().header());
 }
 
-fn context_length(context: &SpanContext) -> usize {
-    framed(1, size_of::<u128>()) + framed(2, size_of::<u64>()) + text_length(3, &context.trace_state().header())
-}
-
-/// Few spans have events or links: they are written twice, once to be measured.
 fn event_message(event: &Event) -> Vec<u8> {
     message(|out| {
         write_fixed_64(out, 1, nanos(event.timestamp));
@@ -378,10 +352,6 @@ fn write_number(out: &mut Vec<u8>, field: u64, number: u64) {
     if number != 0 {
         write_varint_field(out, field, number);
     }
-}
-
-const fn number_length(field: u64, number: u64) -> usize {
-    if number == 0 { 0 } else { head_length(field) + varint_length(number) }
 }
 
 fn write_varint_field(out: &mut Vec<u8>, field: u64, number: u64) {
